@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from llamacy.arguments import short
+from llamacy.arguments import checked_flag, short
 from llamacy.errors import ArgumentError, UnknownOptionError
 from llamacy.option_names import hint
 
@@ -53,6 +53,46 @@ temperature?
         self._known[name] = None
         value = self._values.get(name)
         return default if value is None else value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return the value of a field that is true or false.
+
+        Raises
+        ------
+        ArgumentError
+            It is something else.
+        """
+        return checked_flag(self.path(name), self.take(name, default))
+
+    def text(self, name: str) -> str | None:
+        """Return the value of a field that is a string; None if it was left out.
+
+        Raises
+        ------
+        ArgumentError
+            It is something else.
+        """
+        value = self.take(name)
+        if value is not None and not isinstance(value, str):
+            raise ArgumentError(
+                f"{self.path(name)}: wanted a string, found {short(value)}"
+            )
+        return value
+
+    def items(self, name: str) -> list[Any]:
+        """Return the value of a field that is a list; no items if it was left out.
+
+        Raises
+        ------
+        ArgumentError
+            It is something else.
+        """
+        value = self.take(name, [])
+        if not isinstance(value, list):
+            raise ArgumentError(
+                f"{self.path(name)}: wanted a list, found {short(value)}"
+            )
+        return value
 
     def path(self, name: str) -> str:
         """Return a field's name as errors call it."""

@@ -32,15 +32,13 @@ batches, cancels and bounds its queue. Needs Starlette and prometheus-client, wh
 """
 
 try:
-    import prometheus_client as _prometheus_client  # noqa: F401
-    import starlette as _starlette  # noqa: F401
+    from llamacy.server.application import app
+    from llamacy.server.slots import OnDemand
 except ModuleNotFoundError as error:
     raise ImportError(
         f"no module named {error.name!r}, which the server needs: "
-        "run `pip install '.[server]'` in a clone of llamacy"
-    ) from None
-
-from llamacy.server.application import app
-from llamacy.server.slots import OnDemand
+        "run `pip install '.[server]'` in a clone of llamacy",
+        name=error.name,
+    ) from error
 
 __all__ = ["OnDemand", "app"]

@@ -18,11 +18,7 @@ async def until_first_call(
     stream: AsyncChatStream, has_one_call: bool
 ) -> AsyncIterator[ChatPiece]:
     """Yield an answer's pieces; end it with its first tool call if `has_one_call`."""
-    while True:
-        try:
-            piece = await stream.__anext__()
-        except StopAsyncIteration:
-            return
+    async for piece in stream:
         if has_one_call and piece.tool_calls:
             await stream.aclose()
             yield replace(piece, tool_calls=piece.tool_calls[:1])

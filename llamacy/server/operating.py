@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import llamacy
-from llamacy.arguments import checked_flag, short
+from llamacy.arguments import short
 from llamacy.chat.formats import own_templates
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
@@ -27,9 +27,9 @@ async def tokenize(request: Request) -> JSON:
     name, text = model_name(fields), fields.take("content")
     if not isinstance(text, str):
         raise ArgumentError(f"content: wanted a string, found {short(text)}")
-    add_special = checked_flag("add_special", fields.take("add_special", False))
-    parse = checked_flag("parse_special", fields.take("parse_special", True))
-    with_pieces = checked_flag("with_pieces", fields.take("with_pieces", False))
+    add_special = fields.flag("add_special", False)
+    parse = fields.flag("parse_special", True)
+    with_pieces = fields.flag("with_pieces", False)
     fields.finish()
     _, model = await service.model(request, name)
     add_bos = None if add_special else False
@@ -46,10 +46,8 @@ async def detokenize(request: Request) -> JSON:
     """Turn token ids into text."""
     service = service_of(request)
     fields = Fields(await service.body(request))
-    name, ids = model_name(fields), fields.take("tokens", [])
+    name, ids = model_name(fields), fields.items("tokens")
     fields.finish()
-    if not isinstance(ids, list):
-        raise ArgumentError(f"tokens: wanted a list of ids, found {short(ids)}")
     _, model = await service.model(request, name)
     try:
         return JSON({"content": await asyncio.to_thread(model.detokenize, ids)})

@@ -14,5 +14,10 @@ class ReadingProgress:
         self._share = share
 
     def said(self) -> bytes:
-        """Return a comment about it, which every reader of events ignores."""
-        return f": {self._share:.0%} of the prompt has been read\n\n".encode()
+        """Return a comment about it."""
+        return comment(self._share)
+
+
+def comment(share: float) -> bytes:
+    """Return a comment about a share, which every reader of events ignores."""
+    return f": {share:.0%} of the prompt has been read\n\n".encode()

@@ -46,6 +46,20 @@ def test_a_field_is_refused_unless_its_value_changes_nothing() -> None:
         Fields({"suffix": "x"}).refuse("suffix", "no", ("",))
 
 
+def test_flags_texts_and_lists_are_checked_and_may_be_left_out() -> None:
+    fields = Fields({"on": True, "name": "x", "tools": [1]})
+    assert (fields.flag("on", False), fields.flag("off", False)) == (True, False)
+    assert (fields.text("name"), fields.text("none")) == ("x", None)
+    assert (fields.items("tools"), fields.items("none")) == ([1], [])
+    fields = Fields({"options": {"wrong": 0}}).inner("options")
+    with pytest.raises(ArgumentError, match=r"options\.wrong: wanted True or False"):
+        fields.flag("wrong", False)
+    with pytest.raises(ArgumentError, match=r"options\.wrong: wanted a string"):
+        fields.text("wrong")
+    with pytest.raises(ArgumentError, match=r"options\.wrong: wanted a list"):
+        fields.items("wrong")
+
+
 @pytest.mark.parametrize(
     ("message", "field"),
     [

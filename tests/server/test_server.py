@@ -339,17 +339,20 @@ def test_keys_and_pages_of_others_are_checked(demo: llamacy.Model) -> None:
             key = {"authorization": "Bearer k"}
             origin = {"origin": "https://known.example"}
             asks = {"access-control-request-method": "POST", **origin}
+            removes = {"access-control-request-method": "DELETE", **origin}
             return [
                 await client.get("/v1/models"),
                 await client.get("/v1/models", headers=key),
                 await client.options("/v1/models", headers=asks),
+                await client.options("/v1/responses/x", headers=removes),
                 await client.get("/v1/models", headers=key | origin),
             ]
 
-    refused, let_in, preflight, page = asyncio.run(main())
+    refused, let_in, preflight, removal, page = asyncio.run(main())
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "invalid_api_key"
     assert let_in.status_code == preflight.status_code == page.status_code == 200
+    assert removal.status_code == 200
     assert "access-control-allow-origin" not in let_in.headers
     assert page.headers["access-control-allow-origin"] == "https://known.example"
 

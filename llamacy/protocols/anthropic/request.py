@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from llamacy.arguments import (
     checked_choice,
-    checked_flag,
     checked_integer,
     checked_strings,
     short,
@@ -94,7 +93,7 @@ def message_request(body: object, *, is_counted: bool = False) -> MessageRequest
     shows_thinking = _thinks(fields)
     prompt_options, has_one_call = _tools(fields)
     prompt_options["template_arguments"] = {"enable_thinking": shows_thinking}
-    stream = checked_flag("stream", fields.take("stream", False))
+    stream = fields.flag("stream", False)
     options |= _format(fields)
     fields.refuse("mcp_servers", "the server calls no tools", ([],))
     fields.ignore(_IGNORED)
@@ -122,19 +121,16 @@ def _thinks(fields: Fields) -> bool:
 
 def _tools(fields: Fields) -> tuple[dict[str, Any], bool]:
     """Take the tools and their choice, and whether there may be only one call."""
-    tools = fields.take("tools", [])
-    if not isinstance(tools, list):
-        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
-    schemas = [_tool(f"tools[{index}]", tool) for index, tool in enumerate(tools)]
+    tools = enumerate(fields.items("tools"))
+    schemas = [_tool(f"tools[{index}]", tool) for index, tool in tools]
     choice = fields.inner("tool_choice")
     kind = choice.take("type", "auto")
     kind = checked_choice("tool_choice.type", kind, ("auto", "any", "tool", "none"))
     name = choice.take("name")
     if kind == "tool" and not isinstance(name, str):
         raise ArgumentError(f"tool_choice.name: wanted a name, found {short(name)}")
-    only_one = choice.take("disable_parallel_tool_use", False)
+    has_one_call = choice.flag("disable_parallel_tool_use", False)
     choice.finish()
-    has_one_call = checked_flag("tool_choice.disable_parallel_tool_use", only_one)
     options: dict[str, Any] = {"tools": schemas} if schemas else {}
     if kind != "auto" and (schemas or kind != "none"):
         options["tool_choice"] = {"any": "required", "tool": name}.get(kind, kind)

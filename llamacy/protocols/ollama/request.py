@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llamacy.arguments import checked_flag, checked_integer, short
+from llamacy.arguments import checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.sampling import sampling_options
@@ -69,19 +69,17 @@ def chat_asked(body: object) -> Asked:
         A field's value is invalid or not supported; the message begins with its name.
     """
     fields = Fields(body)
-    messages = fields.take("messages", [])
-    if not isinstance(messages, list):
-        raise ArgumentError(f"messages: wanted a list, found {short(messages)}")
-    written = [_written(f"messages[{i}]", one) for i, one in enumerate(messages)]
+    messages = enumerate(fields.items("messages"))
+    written = [_written(f"messages[{index}]", one) for index, one in messages]
     return _asked(fields, written, "", is_raw=False)
 
 
 def generate_asked(body: object) -> Asked:
     """Check the body of ``/api/generate``; errors are those of `chat_asked`."""
     fields = Fields(body)
-    prompt = _text(fields, "prompt") or ""
-    system = _text(fields, "system")
-    is_raw = checked_flag("raw", fields.take("raw", False))
+    prompt = fields.text("prompt") or ""
+    system = fields.text("system")
+    is_raw = fields.flag("raw", False)
     for name, reason in (
         ("suffix", "texts can only be continued"),
         ("template", "the model's own template is used"),
@@ -119,7 +117,7 @@ def _asked(
         _options(fields.take("options", {})) | _format(fields.take("format")),
         prompt_options,
         shows_thinking,
-        checked_flag("stream", fields.take("stream", True)),
+        fields.flag("stream", True),
         is_raw,
         fields.take("keep_alive") in (0, "0", "0s"),
     )
@@ -174,10 +172,3 @@ def _written(name: str, message: object) -> dict[str, Any]:
     if (tool_name := written.pop("tool_name", None)) is not None:
         written["name"] = tool_name
     return written
-
-
-def _text(fields: Fields, name: str) -> str | None:
-    value = fields.take(name)
-    if value is not None and not isinstance(value, str):
-        raise ArgumentError(f"{name}: wanted a string, found {short(value)}")
-    return value

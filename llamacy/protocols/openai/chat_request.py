@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llamacy.arguments import checked_flag, checked_integer, short
+from llamacy.arguments import checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.sampling import (
@@ -50,8 +50,7 @@ class ChatRequest:
 
     def options_of(self, index: int) -> dict[str, Any]:
         """Return the keyword arguments for one of the answers."""
-        options: dict[str, Any] = seeded(self.options, index)
-        return options
+        return seeded(self.options, index)
 
 
 def chat_request(body: object) -> ChatRequest:
@@ -70,13 +69,12 @@ def chat_request(body: object) -> ChatRequest:
     options |= {**structure_options(fields), **_prompt_options(fields)}
     if (top := _logprobs(fields)) is not None:
         options["logprobs"] = top
-    parallel = fields.take("parallel_tool_calls", True)
     request = ChatRequest(
         model,
         messages,
         options,
         n_choices(fields),
-        not checked_flag("parallel_tool_calls", parallel),
+        not fields.flag("parallel_tool_calls", True),
         Streaming.of(fields),
     )
     _refuse(fields)
@@ -87,10 +85,7 @@ def chat_request(body: object) -> ChatRequest:
 
 def model_name(fields: Fields) -> str:
     """Take the name of the model; empty if it was left out."""
-    name = fields.take("model", "")
-    if not isinstance(name, str):
-        raise ArgumentError(f"model: wanted a string, found {short(name)}")
-    return name
+    return fields.text("model") or ""
 
 
 def _messages(fields: Fields) -> list[dict[str, Any]]:
@@ -123,11 +118,7 @@ def _answer_length(fields: Fields) -> dict[str, Any]:
 
 def _prompt_options(fields: Fields) -> dict[str, Any]:
     """Take the options about how the conversation is written."""
-    options: dict[str, Any] = {}
-    tools = fields.take("tools")
-    if tools is not None and not isinstance(tools, list):
-        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
-    options |= tool_options(fields, tools or [])
+    options = tool_options(fields, fields.items("tools"))
     if (effort := fields.take("reasoning_effort")) is not None:
         options["reasoning_effort"] = effort
     if (variables := fields.take("chat_template_kwargs")) is not None:
@@ -140,7 +131,7 @@ def _prompt_options(fields: Fields) -> dict[str, Any]:
 
 
 def _logprobs(fields: Fields) -> int | None:
-    wants = checked_flag("logprobs", fields.take("logprobs", False))
+    wants = fields.flag("logprobs", False)
     top = fields.take("top_logprobs")
     if top is None:
         return 0 if wants else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from llamacy.arguments import checked_flag, checked_integer, short
+from llamacy.arguments import checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.chat_request import model_name
@@ -53,8 +53,7 @@ class CompletionRequest:
 
     def options_of(self, index: int) -> dict[str, Any]:
         """Return the keyword arguments for one text of a prompt."""
-        options: dict[str, Any] = seeded(self.options, index)
-        return options
+        return seeded(self.options, index)
 
 
 def completion_request(body: object) -> CompletionRequest:
@@ -72,7 +71,7 @@ def completion_request(body: object) -> CompletionRequest:
     options: dict[str, Any] = {**sampling_options(fields), **structure_options(fields)}
     if fields.take("max_tokens") is None:
         options["max_tokens"] = _MAX_TOKENS
-    echo = checked_flag("echo", fields.take("echo", False))
+    echo = fields.flag("echo", False)
     if (top := fields.take("logprobs")) is not None:
         options["logprobs"] = checked_integer("logprobs", top, 0, MAX_TOP)
         if echo:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llamacy.arguments import checked_choice, checked_flag, checked_integer, short
+from llamacy.arguments import checked_choice, checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.chat_request import model_name
@@ -74,15 +74,13 @@ def response_request(body: object) -> ResponseRequest:
     fields = Fields(body)
     model = model_name(fields)
     messages = written_input(fields.take("input", []))
-    instructions = _text(fields, "instructions")
-    previous = _text(fields, "previous_response_id")
+    instructions = fields.text("instructions")
+    previous = fields.text("previous_response_id")
     echoed = _echoed(fields)
     options: dict[str, Any] = {**sampling_options(fields), **_options(fields)}
-    parallel = checked_flag(
-        "parallel_tool_calls", fields.take("parallel_tool_calls", True)
-    )
-    stream = checked_flag("stream", fields.take("stream", False))
-    is_stored = checked_flag("store", fields.take("store", True))
+    has_one_call = not fields.flag("parallel_tool_calls", True)
+    stream = fields.flag("stream", False)
+    is_stored = fields.flag("store", True)
     _refuse(fields)
     fields.ignore(_IGNORED)
     fields.finish()
@@ -96,16 +94,9 @@ def response_request(body: object) -> ResponseRequest:
         options,
         stream,
         is_stored,
-        not parallel,
+        has_one_call,
         echoed,
     )
-
-
-def _text(fields: Fields, name: str) -> str | None:
-    value = fields.take(name)
-    if value is not None and not isinstance(value, str):
-        raise ArgumentError(f"{name}: wanted a string, found {short(value)}")
-    return value
 
 
 def _options(fields: Fields) -> dict[str, Any]:
@@ -113,7 +104,8 @@ def _options(fields: Fields) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if (most := fields.take("max_output_tokens")) is not None:
         options["max_tokens"] = checked_integer("max_output_tokens", most, 1)
-    tools = _tools(fields.take("tools", []))
+    items = enumerate(fields.items("tools"))
+    tools = [_tool(f"tools[{index}]", item) for index, item in items]
     options |= {**tool_options(fields, tools), **_format(fields)}
     reasoning = fields.inner("reasoning")
     if (effort := reasoning.take("effort")) is not None:
@@ -148,14 +140,8 @@ def _format(fields: Fields) -> dict[str, Any]:
     )
 
 
-def _tools(tools: object) -> list[dict[str, Any]]:
-    """Return tools in the shape of the chat completion API."""
-    if not isinstance(tools, list):
-        raise ArgumentError(f"tools: wanted a list, found {short(tools)}")
-    return [_tool(f"tools[{index}]", tool) for index, tool in enumerate(tools)]
-
-
 def _tool(name: str, tool: object) -> dict[str, Any]:
+    """Return a tool in the shape of the chat completion API."""
     if not isinstance(tool, Mapping) or tool.get("type") != "function":
         found = tool.get("type") if isinstance(tool, Mapping) else tool
         raise ArgumentError(

@@ -108,7 +108,7 @@ def n_choices(fields: Fields) -> int:
     return checked_integer("n", fields.take("n", 1), 1, MAX_CHOICES)
 
 
-def seeded(options: Any, index: int) -> Any:
+def seeded(options: dict[str, Any], index: int) -> dict[str, Any]:
     """Return the options of one of several texts, which must not be alike."""
     if index == 0 or options.get("seed") is None:
         return options

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from llamacy.arguments import checked_flag
 from llamacy.protocols.fields import Fields
 
 
@@ -38,12 +37,11 @@ class Streaming:
             One has an invalid value.
         """
         options = fields.inner("stream_options")
-        usage = options.take("include_usage", False)
+        has_usage = options.flag("include_usage", False)
         options.ignore(("include_obfuscation", "continuous_usage_stats"))
         options.finish()
-        progress = fields.take("return_progress", False)
         return cls(
-            checked_flag("stream", fields.take("stream", False)),
-            checked_flag("stream_options.include_usage", usage),
-            checked_flag("return_progress", progress),
+            fields.flag("stream", False),
+            has_usage,
+            fields.flag("return_progress", False),
         )

@@ -61,11 +61,7 @@ async def _lines(
     request: Request, name: str, response: OllamaResponse, stream: AsyncChatStream
 ) -> AsyncGenerator[bytes, None]:
     try:
-        while True:
-            try:
-                piece = await stream.__anext__()
-            except StopAsyncIteration:
-                break
+        async for piece in stream:
             yield line(response.part(piece.text, piece.reasoning, piece.tool_calls))
     except Exception as error:
         yield failure(error)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from llamacy.protocols.openai.common import CompletionUsage, Head
 from llamacy.server.errors import refusal_of
+from llamacy.server.reading_progress import comment
 from llamacy.server.responses import event
 from llamacy.server.shapes import openai_error
 
@@ -60,7 +61,7 @@ class Progress:
         if self._is_wanted and share < 1:
             told = {"prompt_progress": {"share": round(share, 4)}}
             return event({**self._top, "choices": [], **told})
-        return f": {share:.0%} of the prompt has been read\n\n".encode()
+        return comment(share)
 
 
 def _top(head: Head, kind: str) -> dict[str, Any]:
