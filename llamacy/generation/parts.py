@@ -121,11 +121,12 @@ def _decode_parts(
         if draft_model is not None:
             draft_model.write(len(growing), costs)
         n_drafted = allot([one.chances() for one in growing], n_free, costs)
-    return [
+    parts = [
         Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)
         for one, n in zip(growing, n_drafted, strict=True)
         if not one.has_ended
     ]
+    return [part for part in parts if part.rows.tokens]
 
 
 def _prefill_parts(

@@ -236,8 +236,16 @@ class Request(Generic[GoalT_co]):
         return self.goal.chances()
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
-        """Return rows of the next pass: see `Goal.next_rows`."""
-        return self.goal.next_rows(n_rows, n_scored)
+        """Return rows of the next pass: see `Goal.next_rows`.
+
+        An error, of its constraint say, ends the request, which has no rows then.
+        """
+        try:
+            return self.goal.next_rows(n_rows, n_scored)
+        except BaseException as error:
+            self.fail(error)
+            assert self.context.sequence is not None
+            return Rows([], self.context.sequence, "none")
 
     def take(self, logits: NDArray[np.float32]) -> None:
         """Go on with the logits of a pass: see `Goal.take`."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from llamacy.errors import ModelOutputError
 from llamacy.generation.context import Context
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.goals.logits import Logits
@@ -91,6 +92,22 @@ def test_rows_that_texts_leave_free_are_those_of_the_likeliest_drafts(
     assert all(part.is_decode for part in parts)
     assert [goal.n_given for goal in goals[:16]] == wanted
     assert {goal.n_asked for goal in goals} == {min(16 - len(parts), n_drafted)}
+
+
+@pytest.mark.parametrize("stage", [Stage.READING, Stage.GROWING])
+def test_a_text_whose_rows_fail_ends_alone(stage: Stage) -> None:
+    class Broken(Hopeful):
+        def next_rows(self, n_rows: int, n_scored: int) -> Rows:
+            raise ModelOutputError("broken")
+
+    broken, other = reading(Request(Broken(0.9))), growing("the")
+    broken.stage = stage
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    parts = choose_parts([broken, other], limits, FreeRows())
+    assert [part.request for part in parts] == [other]
+    assert broken.has_failed
+    with pytest.raises(ModelOutputError, match="broken"):
+        broken.raise_error()
 
 
 def test_prompts_fill_the_pass_in_their_order() -> None:
