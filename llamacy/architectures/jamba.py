@@ -22,10 +22,7 @@ from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, none of which has positions."""
-    return tuple(
-        without_positions(layer) if isinstance(layer.mixer, AttentionConfig) else layer
-        for layer in layers_with(config, experts=as_wide)
-    )
+    return tuple(map(without_positions, layers_with(config, experts=as_wide)))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
