@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEAD_DIM
-from llamacy.formats.hugging_face.common_keys import RMS, Defaults
+from llamacy.formats.hugging_face.common_keys import RMS, Defaults, n_layers
 from llamacy.formats.hugging_face.expert_forms import Select, Selection
 from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
@@ -266,9 +266,8 @@ def with_v2_keys(values: dict[str, Any]) -> dict[str, Any]:
 def with_v3_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Add keys that follow from others: the router's gates are sigmoids."""
     values["scoring_func"] = "sigmoid"
-    n_layer = values.get("num_hidden_layers")
-    kinds = values.get("mlp_layer_types", ())
-    if kinds is None and isinstance(n_layer, int):
+    kinds, n_layer = values.get("mlp_layer_types", ()), n_layers(values)
+    if kinds is None and n_layer:
         values["mlp_layer_types"] = ["dense", *["sparse"] * (n_layer - 1)]
     return with_latent_keys(values)
 

@@ -154,11 +154,12 @@ def _add_pooling(path: Path, architecture: str, metadata: Metadata) -> None:
     modes = [mode for key, mode in _FLAGS.items() if config.flag(key, False)]
     if "pooling_mode" in config:
         found = config.get("pooling_mode")
-        modes = found if isinstance(found, list) else [config.text("pooling_mode")]
+        is_list = isinstance(found, list)
+        modes = list(map(str, found)) if is_list else [config.text("pooling_mode")]
     modes = modes or ["mean"]
     if len(modes) > 1 or modes[0] not in _POOLINGS:
         wanted = f"one of {', '.join(_POOLINGS)}"
-        config.refuse("pooling_mode", wanted, ", ".join(map(str, modes)))
+        config.refuse("pooling_mode", wanted, ", ".join(modes))
     if not config.flag("include_prompt", True):
         config.refuse("include_prompt", True, False)
     number = POOLINGS.index(_POOLINGS[modes[0]])
