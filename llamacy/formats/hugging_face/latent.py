@@ -181,13 +181,7 @@ def add_sizes(config: JsonObject, architecture: str, metadata: Metadata) -> None
         Groups of experts are chosen in an unknown way.
     """
     n_latent, n_rotated, n_plain, n_own = (
-        config.integer(key, 1, MAX_HEAD_DIM)
-        for key in (
-            "kv_lora_rank",
-            "qk_rope_head_dim",
-            "qk_nope_head_dim",
-            "v_head_dim",
-        )
+        config.integer(key, 1, MAX_HEAD_DIM) for key in _OF_ATTENTION
     )
     for key, size in (
         *((("head_count_kv", 1),) if architecture == NAME else ()),
