@@ -24,10 +24,7 @@ def layers(config: ModelConfig) -> Layers:
     layers = layers_with(config, experts=_widened)
     if config.rope.is_finetuned:
         return layers
-    return tuple(
-        without_positions(layer) if isinstance(layer.mixer, AttentionConfig) else layer
-        for layer in layers
-    )
+    return tuple(map(without_positions, layers))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

@@ -22,24 +22,23 @@ from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, none of which has positions."""
-    return tuple(
-        without_positions(layer) if isinstance(layer.mixer, AttentionConfig) else layer
-        for layer in layers_with(config, experts=as_wide)
-    )
+    return tuple(map(without_positions, layers_with(config, experts=as_wide)))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     """Return the specs of a layer: two norms, a mixer, and a network or experts."""
-    attends = isinstance(layer.mixer, AttentionConfig)
     return {
         **norm_tensors(config, "attn_norm", "ffn_norm"),
-        **(
-            attention_tensors(config, layer)
-            if attends
-            else selective_scan_tensors(config, layer, has_norms=True)
-        ),
+        **mixer_tensors(config, layer),
         **feed_forward_tensors(config, layer),
     }
+
+
+def mixer_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
+    """Return the specs of a layer's attention, or of its scan."""
+    if isinstance(layer.mixer, AttentionConfig):
+        return attention_tensors(config, layer)
+    return selective_scan_tensors(config, layer, has_norms=True)
 
 
 def forward(model: Parts) -> Value:

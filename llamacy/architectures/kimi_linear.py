@@ -27,22 +27,12 @@ from llamacy.architectures.layers import (
 )
 from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.tensors import Specs, norm_tensors, required
-from llamacy.config import (
-    DeltaRuleConfig,
-    LatentAttentionConfig,
-    LayerConfig,
-    ModelConfig,
-)
+from llamacy.config import DeltaRuleConfig, LayerConfig, ModelConfig
 
 
 def layers(config: ModelConfig) -> Layers:
     """Return the layers of the file, with its experts, and without positions."""
-    return tuple(
-        without_positions(layer)
-        if isinstance(layer.mixer, LatentAttentionConfig)
-        else layer
-        for layer in layers_with(config, experts=with_shared)
-    )
+    return tuple(map(without_positions, layers_with(config, experts=with_shared)))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

@@ -82,5 +82,7 @@ def with_shared(n_ff: int, experts: ExpertConfig) -> ExpertConfig:
 
 
 def without_positions(layer: LayerConfig) -> LayerConfig:
-    """Return the layer, with nothing rotated."""
-    return replace(layer, mixer=replace(layer.attention, rope=None))
+    """Return the layer, with nothing rotated if it attends."""
+    if not isinstance(layer.mixer, AttentionConfig):
+        return layer
+    return replace(layer, mixer=replace(layer.mixer, rope=None))

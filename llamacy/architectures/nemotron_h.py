@@ -25,10 +25,8 @@ def layers(config: ModelConfig, experts: ExpertRule | None = None) -> Layers:
 
     `experts` makes those of a family that has some.
     """
-    return tuple(
-        without_positions(layer) if isinstance(layer.mixer, AttentionConfig) else layer
-        for layer in layers_with(config, activation="relu_squared", experts=experts)
-    )
+    layers = layers_with(config, activation="relu_squared", experts=experts)
+    return tuple(map(without_positions, layers))
 
 
 def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:

@@ -17,8 +17,9 @@ catalogue    a table of models to try
 near_misses  models that a mistyped name may mean
 ===========  ======================================================================
 
-Nothing here reads a GGUF file. Of a folder, only the index of the safetensors and
-config.json are read, to tell whether llamacy can run the model.
+Nothing here reads a GGUF file. Of a folder, only config.json, modules.json and the
+index of the safetensors are read, to tell which files there are, and whether llamacy
+can run the model.
 """
 
 from __future__ import annotations

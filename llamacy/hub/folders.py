@@ -1,14 +1,14 @@
 """Repositories without GGUF files that are a folder of safetensors.
 
 The model consists of config.json, the files of the vocabulary, and one safetensors file
-or those that an index lists. A repository that has GGUF files is never treated as a
-folder.
+or those that an index lists. One that embeds texts has modules.json, and the files that
+it needs. A repository that has GGUF files is never treated as a folder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,11 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, FormatError, HubNotFoundError, ModelFileError
 from llamacy.formats.hugging_face import CONFIG
 from llamacy.formats.hugging_face.config import read_config
+from llamacy.formats.hugging_face.sentence_transformers import (
+    MODULES,
+    SETTINGS_FILES,
+    module_files,
+)
 from llamacy.formats.json_text import read_json
 from llamacy.formats.recipes import is_for_imatrix
 from llamacy.formats.safetensors.folder import INDEX, SINGLE, read_index
@@ -28,11 +33,15 @@ _OPTIONAL: Final = (
     "generation_config.json",
     "tokenizer.json",
     "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "vocab.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
     "chat_template.json",
+    *SETTINGS_FILES,
 )
 # Optional as well: templates with names, one a file.
 _TEMPLATE: Final = re.compile(r"additional_chat_templates/[^/]+\.jinja")
@@ -45,7 +54,9 @@ def is_folder(files: Collection[str]) -> bool:
 
 def guides(files: Collection[str]) -> list[str]:
     """Return the files that describe the model, which are downloaded first."""
-    return [CONFIG] if SINGLE in files else [CONFIG, INDEX]
+    index = () if SINGLE in files else (INDEX,)
+    modules = (MODULES,) if MODULES in files else ()
+    return [CONFIG, *index, *modules]
 
 
 def check_runs(folder: Path) -> None:
@@ -76,22 +87,31 @@ def folder_model(files: Collection[str], folder: Path, repo: str) -> RepoModel:
     Raises
     ------
     FormatError
-        The index is broken.
+        The index, or modules.json, is broken.
+    UnsupportedError
+        modules.json has a module that llamacy does not have.
     HubNotFoundError
-        The index names files that are not in the repository.
+        One of them needs files that are not in the repository.
     """
     weights = [SINGLE]
     if SINGLE not in files:
         weights = sorted(set(read_index(folder / INDEX).values()))
-        missing = [file for file in weights if file not in files]
-        if missing:
-            raise HubNotFoundError(
-                f"{repo}: {INDEX} names files that are not in the repository: "
-                f"{listed(missing)}"
-            )
+        _check_there(weights, files, f"{repo}: {INDEX}")
+    modules = module_files(folder) if MODULES in files else []
+    _check_there(modules, files, f"{repo}: {MODULES}")
     optional = [file for file in _OPTIONAL if file in files]
     optional += sorted(file for file in files if _TEMPLATE.fullmatch(file))
-    return RepoModel((*guides(files), *optional, *weights), None, is_folder=True)
+    paths = *guides(files), *optional, *modules, *weights
+    return RepoModel(paths, None, is_folder=True)
+
+
+def _check_there(wanted: Sequence[str], files: Collection[str], source: str) -> None:
+    """Check that a repository's files include those that `source` names."""
+    missing = [file for file in wanted if file not in files]
+    if missing:
+        raise HubNotFoundError(
+            f"{source} names files that are not in the repository: {listed(missing)}"
+        )
 
 
 def cached_folder(

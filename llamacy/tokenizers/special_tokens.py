@@ -18,8 +18,6 @@ _MARKER = re.compile(
     r"<[|\uff5c].+[|\uff5c]>|<(start|end)_of_\w+>|\[/?[A-Z_]+\]|<</?SYS>>", re.S
 )
 
-_Token = tuple[str, int]  # its text and its id
-
 
 class SpecialTokens:
     """The tokens at which a text is split before the rest of it is tokenized.

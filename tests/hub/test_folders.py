@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import llamacy
+from llamacy.config import EmbeddingConfig
 from llamacy.model_files.sources import find_source, locate
 from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
@@ -95,6 +96,75 @@ def test_all_files_that_the_index_lists_are_downloaded(
     assert llamacy.pull(REPO) == path
     assert sorted(transferred(hub)) == SHARDS
     assert llamacy.inspect(REPO).n_params > 0
+
+
+@pytest.fixture
+def embedding(whole: Repo) -> Repo:
+    """A repository of a model that sentence-transformers has saved."""
+    modules = (
+        ("Transformer", ""),
+        ("Pooling", "1_Pooling"),
+        ("Normalize", "2_Normalize"),
+    )
+    files = {
+        "modules.json": [{"type": f"s.{kind}", "path": path} for kind, path in modules],
+        "1_Pooling/config.json": {"pooling_mode_cls_token": True},
+        "sentence_bert_config.json": {"max_seq_length": 99},
+        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+    }
+    whole.files.update({name: json.dumps(files[name]).encode() for name in files})
+    return whole
+
+
+def test_the_modules_of_a_model_that_embeds_are_downloaded_along(
+    hub: HubServer, embedding: Repo
+) -> None:
+    wanted = EmbeddingConfig(
+        "cls", is_normalized=True, n_tokens=99, similarity="cosine"
+    )
+    with llamacy.load(REPO) as model:
+        assert model.config.embedding == wanted
+    pooling = locate(REPO) / "1_Pooling" / "config.json"
+    pooling.unlink()
+    assert llamacy.cached_models() == []
+    assert llamacy.pull(REPO) == pooling.parent.parent
+    assert pooling.read_bytes() == embedding.files["1_Pooling/config.json"]
+    hub.stop()
+    with llamacy.load(REPO) as model:
+        assert model.config.embedding == wanted
+
+
+def test_dense_layers_are_downloaded_along(embedding: Repo) -> None:
+    modules = [{"type": "s.Pooling", "path": "1_Pooling"}]
+    modules.append({"type": "s.Dense", "path": "2_Dense"})
+    embedding.files["modules.json"] = json.dumps(modules).encode()
+    embedding.files["2_Dense/config.json"] = b"{}"
+    embedding.files["2_Dense/pytorch_model.bin"] = b"old"
+    wanted = "modules.json names files .*: 2_Dense/model.safetensors$"
+    with pytest.raises(llamacy.HubNotFoundError, match=wanted):
+        llamacy.pull(REPO)
+    embedding.files["2_Dense/model.safetensors"] = b"weights"
+    names = {path.name for path in (llamacy.pull(REPO) / "2_Dense").iterdir()}
+    assert names == {"config.json", "model.safetensors"}
+
+
+def test_an_unknown_module_is_refused_before_the_download(
+    hub: HubServer, embedding: Repo
+) -> None:
+    embedding.files["modules.json"] = b'[{"type": "s.CLIPModel"}]'
+    with pytest.raises(llamacy.UnsupportedError, match="wanted Transformer, Pooling"):
+        llamacy.pull(REPO)
+    assert transferred(hub) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["vocab.txt", "sentencepiece.bpe.model", "spiece.model"]
+)
+def test_the_vocabulary_of_an_encoder_is_downloaded_along(
+    whole: Repo, name: str
+) -> None:
+    whole.files[name] = b"tokens"
+    assert (llamacy.pull(REPO) / name).read_bytes() == b"tokens"
 
 
 @pytest.mark.parametrize("tag", ["q8_0", "Q8_0"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import llamacy
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
@@ -65,3 +66,32 @@ def logits_of(path: Path, ids: list[int], kind: Any = "reference") -> Array:
 def error(got: Array, want: Array) -> float:
     """Return the largest difference of logits, relative to their spread."""
     return float(np.abs(got - want).max() / want.std())
+
+
+def check_conversions(folder: Path, ids: list[int], want: Array) -> Array:
+    """Check the plan of a folder, and of its conversions to GGUF beside it.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder of safetensors.
+    ids : list of int
+        Tokens.
+    want : float32, (n_tokens, n_vocab)
+        The logits after each.
+
+    Returns
+    -------
+    float32, (n_tokens, n_vocab)
+        The logits of the conversion to Q8_0.
+    """
+    converted, quantised = folder.with_suffix(".gguf"), folder.with_suffix(".q8")
+    logits = logits_of(folder, ids, "plan")
+    assert error(logits, want) <= 2e-4
+    llamacy.convert(folder, converted)
+    np.testing.assert_array_equal(logits_of(converted, ids, "plan"), logits)
+    llamacy.convert(folder, quantised, "Q8_0")
+    coarse = logits_of(quantised, ids, "plan")
+    # a router may choose other experts of a few rows
+    assert np.median(np.abs(coarse - want)) <= 0.1 * want.std()
+    return coarse

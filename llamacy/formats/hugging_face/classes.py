@@ -19,12 +19,12 @@ from llamacy.formats.hugging_face import (
     encoders,
     gemma4,
     kimi_delta,
-    latent,
     lfm2,
     mamba,
 )
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
+from llamacy.formats.hugging_face.latent_classes import LATENT_DEFAULTS
 from llamacy.formats.hugging_face.layer_norm_classes import LAYER_NORM_DEFAULTS
 from llamacy.formats.hugging_face.mamba2_classes import MAMBA2_DEFAULTS
 from llamacy.formats.hugging_face.mixture_classes import MIXTURE_DEFAULTS
@@ -38,7 +38,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **gemma4.DEFAULTS,
     **mamba.DEFAULTS,
     **MAMBA2_DEFAULTS,
-    **latent.DEFAULTS,
+    **LATENT_DEFAULTS,
     **lfm2.DEFAULTS,
     **delta_rule.DEFAULTS,
     **kimi_delta.DEFAULTS,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
+from llamacy.formats.gguf.limits import MAX_LAYERS
+
 Defaults: TypeAlias = Mapping[str, Any]
 
 WINDOWED: Final = "sliding_attention"
@@ -42,3 +44,12 @@ LLAMA_UNBIASED_MLP: Final[Defaults] = {
 
 LLAMA: Final[Defaults] = {**LLAMA_UNBIASED_MLP, "mlp_bias": False}
 """Of LLaMA, and of classes derived from it."""
+
+
+def n_layers(values: Mapping[str, Any]) -> int:
+    """Return the number of layers; 0 if it is one that no model has.
+
+    Keys of single layers are made before the number is checked.
+    """
+    found = values.get("num_hidden_layers")
+    return found if type(found) is int and 0 < found <= MAX_LAYERS else 0

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.limits import MAX_EMBD, MAX_HEAD_DIM
-from llamacy.formats.hugging_face.common_keys import RMS, Defaults
+from llamacy.formats.hugging_face.common_keys import n_layers
 from llamacy.formats.hugging_face.expert_forms import Select, Selection
 from llamacy.formats.hugging_face.family import Family, Mixture
 from llamacy.formats.hugging_face.forms import Vector
@@ -43,17 +43,6 @@ _OF_ATTENTION: Final = (
 )
 _METHODS: Final = ("greedy", "group_limited_greedy")
 _SHARE: Final = "partial_rotary_factor"
-_YARN: Final = {
-    "rope_type": "yarn",
-    "rope_theta": 10000.0,
-    "factor": 128.0,
-    "original_max_position_embeddings": 8192,
-    "beta_fast": 32.0,
-    "beta_slow": 1.0,
-    "mscale": 1.0,
-    "mscale_all_dim": 1.0,
-    "llama_4_scaling_beta": 0.1,
-}
 
 ATTENTION: Final = {
     "self_attn.q_proj": "attn_q",
@@ -139,122 +128,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
 }
 """These families by the name of their class."""
 
-_SIZES: Final[Defaults] = {
-    **RMS,
-    "attention_bias": False,
-    "kv_lora_rank": 512,
-    "q_lora_rank": 1536,
-    "qk_rope_head_dim": 64,
-    "qk_nope_head_dim": 128,
-    "v_head_dim": 128,
-}
-DEFAULTS: Final[Mapping[str, Defaults]] = {
-    "DeepseekV2ForCausalLM": {
-        **_SIZES,
-        "vocab_size": 102400,
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "max_position_embeddings": 2048,
-        "mlp_bias": False,
-        "moe_intermediate_size": 1407,
-        "num_experts_per_tok": None,
-        "n_routed_experts": 64,
-        "n_shared_experts": 2,
-        "first_k_dense_replace": 0,
-        "n_group": None,
-        "topk_group": None,
-        "topk_method": "greedy",
-        "routed_scaling_factor": 1.0,
-        "norm_topk_prob": False,  # which transformers does not read
-    },
-    "DeepseekV3ForCausalLM": {
-        **_SIZES,
-        "vocab_size": 129280,
-        "hidden_size": 7168,
-        "intermediate_size": 18432,
-        "num_hidden_layers": 61,
-        "num_attention_heads": 128,
-        "num_key_value_heads": 128,
-        "max_position_embeddings": 4096,
-        "rope_interleave": True,
-        "moe_intermediate_size": 2048,
-        "num_experts_per_tok": 8,
-        "n_routed_experts": 256,
-        "n_shared_experts": 1,
-        "first_k_dense_replace": 3,
-        "n_group": 8,
-        "topk_group": 4,
-        "routed_scaling_factor": 2.5,
-        "norm_topk_prob": True,
-        "num_nextn_predict_layers": 1,
-    },
-    "Glm4MoeLiteForCausalLM": {
-        **_SIZES,
-        "vocab_size": 154880,
-        "hidden_size": 2048,
-        "intermediate_size": 10240,
-        "num_hidden_layers": 47,
-        "num_attention_heads": 20,
-        "num_key_value_heads": 20,
-        "max_position_embeddings": 202752,
-        "rms_norm_eps": 1e-5,
-        "q_lora_rank": 768,
-        "qk_nope_head_dim": 192,
-        "v_head_dim": 256,
-        "rope_interleave": True,
-        "moe_intermediate_size": 1536,
-        "num_experts_per_tok": 4,
-        "n_routed_experts": 64,
-        "n_shared_experts": 1,
-        "mlp_layer_types": None,
-        "n_group": 1,
-        "topk_group": 1,
-        "routed_scaling_factor": 1.8,
-        "norm_topk_prob": True,
-        "num_nextn_predict_layers": 1,
-    },
-    "Mistral4ForCausalLM": {
-        **_SIZES,
-        "vocab_size": 131072,
-        "hidden_size": 4096,
-        "intermediate_size": 12288,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "max_position_embeddings": 1048576,
-        "kv_lora_rank": 256,
-        "q_lora_rank": 1024,
-        "qk_nope_head_dim": 64,
-        "rope_interleave": True,
-        "rope_parameters": _YARN,
-        "moe_intermediate_size": 2048,
-        "num_experts_per_tok": 4,
-        "n_routed_experts": 128,
-        "n_shared_experts": 1,
-        "first_k_dense_replace": 0,
-        "n_group": 1,
-        "topk_group": 1,
-        "routed_scaling_factor": 1.0,
-        "norm_topk_prob": True,
-        "vision_config": None,
-    },
-    "YoutuForCausalLM": {
-        **_SIZES,
-        "vocab_size": 128256,
-        "hidden_size": 2048,
-        "intermediate_size": 6144,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 16,
-        "max_position_embeddings": 131072,
-        "tie_word_embeddings": True,
-        "rope_interleave": True,
-    },
-}
-"""Keys that a class reads, with their defaults, by the name of the class."""
-
 
 def with_v2_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Add keys that follow from others; groups count only where they are chosen."""
@@ -266,9 +139,8 @@ def with_v2_keys(values: dict[str, Any]) -> dict[str, Any]:
 def with_v3_keys(values: dict[str, Any]) -> dict[str, Any]:
     """Add keys that follow from others: the router's gates are sigmoids."""
     values["scoring_func"] = "sigmoid"
-    n_layer = values.get("num_hidden_layers")
-    kinds = values.get("mlp_layer_types", ())
-    if kinds is None and isinstance(n_layer, int):
+    kinds, n_layer = values.get("mlp_layer_types", ()), n_layers(values)
+    if kinds is None and n_layer:
         values["mlp_layer_types"] = ["dense", *["sparse"] * (n_layer - 1)]
     return with_latent_keys(values)
 
@@ -309,13 +181,7 @@ def add_sizes(config: JsonObject, architecture: str, metadata: Metadata) -> None
         Groups of experts are chosen in an unknown way.
     """
     n_latent, n_rotated, n_plain, n_own = (
-        config.integer(key, 1, MAX_HEAD_DIM)
-        for key in (
-            "kv_lora_rank",
-            "qk_rope_head_dim",
-            "qk_nope_head_dim",
-            "v_head_dim",
-        )
+        config.integer(key, 1, MAX_HEAD_DIM) for key in _OF_ATTENTION
     )
     for key, size in (
         *((("head_count_kv", 1),) if architecture == NAME else ()),

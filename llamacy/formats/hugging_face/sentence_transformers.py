@@ -6,6 +6,7 @@ division by the norm. Each has a folder with its settings, and weights if it has
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
@@ -25,13 +26,16 @@ from llamacy.formats.gguf.embedding import (
 )
 from llamacy.formats.gguf.limits import MAX_EMBD
 from llamacy.formats.hugging_face.forms import Matrix, Vector
-from llamacy.formats.json_text import JsonObject, read_json, read_json_items
+from llamacy.formats.json_text import read_json, read_json_items
 from llamacy.formats.metadata import Metadata
 from llamacy.formats.model_file import ModelTensor
-from llamacy.formats.safetensors.folder import ByteTensor, open_safetensors
+from llamacy.formats.safetensors.folder import SINGLE, ByteTensor, open_safetensors
 
 MODULES: Final = "modules.json"
 _SETTINGS: Final = "config_sentence_transformers.json"
+_MODULE_SETTINGS: Final = "config.json"
+_POOLING: Final = "Pooling"
+_DENSE: Final = "Dense"
 _LOWERCASE: Final = "tokenizer.ggml.normalizer.lowercase"
 _TOKENIZER: Final = "tokenizer_config.json"
 _OF_MODEL: Final = tuple(
@@ -41,6 +45,9 @@ _OF_MODEL: Final = tuple(
         *("albert", "xlnet"),
     )
 )
+SETTINGS_FILES: Final = (_SETTINGS, *_OF_MODEL)
+"""Optional files beside modules.json that say how texts are embedded."""
+
 _POOLINGS: Final[dict[str, Pooling]] = {
     "mean": "mean",
     "cls": "cls",
@@ -90,44 +97,69 @@ def read_modules(
     if not (folder / MODULES).exists():
         return {}
     dense: list[Path] = []
-    for number, module in enumerate(read_json_items(folder / MODULES)):
-        kind = module.text("type").rpartition(".")[2]
-        if kind == "Transformer":
-            name = module.text("path", "")
-            if number or name not in ("", "."):
-                module.refuse("path", "the folder itself", name)
-        elif kind == "Pooling":
-            _add_pooling(_beside(folder, module), architecture, metadata)
-        elif kind == "Dense" and len(dense) < len(DENSE):
-            dense.append(_beside(folder, module))
+    for kind, name in _modules(folder):
+        if kind == _POOLING:
+            _add_pooling(folder / name, architecture, metadata)
+        elif kind == _DENSE:
+            dense.append(folder / name)
         elif kind == "Normalize":
             metadata.flag(f"{architecture}.{NORMALIZED}", True)
-        elif kind != "Dropout":
-            wanted = "Transformer, Pooling, Normalize, or up to two of Dense"
-            module.refuse("type", wanted, module.get("type"))
     _add_settings(folder, architecture, metadata)
     _add_length(folder, architecture, metadata)
     return _read_dense(dense, architecture, metadata, opened)
 
 
-def _beside(folder: Path, module: JsonObject) -> Path:
-    """Return the folder of a module, which is one in the model's."""
-    name = module.text("path", "")
-    if Path(name).name != name or name in ("", ".."):
-        module.fail("path", "the name of a folder beside it", name)
-    return folder / name
+def module_files(folder: Path) -> list[str]:
+    """Return the paths of the files that modules.json needs beside itself.
+
+    Raises
+    ------
+    ModelFileError
+        modules.json cannot be read.
+    FormatError
+        It is broken.
+    UnsupportedError
+        It has a module that llamacy does not have.
+    """
+    files: list[str] = []
+    for kind, name in _modules(folder):
+        if kind in (_POOLING, _DENSE):
+            files.append(f"{name}/{_MODULE_SETTINGS}")
+        if kind == _DENSE:
+            files.append(f"{name}/{SINGLE}")
+    return files
+
+
+def _modules(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the kinds of the modules that modules.json lists, and their folders."""
+    n_dense = 0
+    for number, module in enumerate(read_json_items(folder / MODULES)):
+        kind = module.text("type").rpartition(".")[2]
+        name = module.text("path", "")
+        n_dense += kind == _DENSE
+        if kind == "Transformer":
+            if number or name not in ("", "."):
+                module.refuse("path", "the folder itself", name)
+        elif kind == _POOLING or (kind == _DENSE and n_dense <= len(DENSE)):
+            if Path(name).name != name or name in ("", ".."):
+                module.fail("path", "the name of a folder beside it", name)
+        elif kind not in ("Normalize", "Dropout"):
+            wanted = "Transformer, Pooling, Normalize, or up to two of Dense"
+            module.refuse("type", wanted, module.get("type"))
+        yield kind, name
 
 
 def _add_pooling(path: Path, architecture: str, metadata: Metadata) -> None:
-    config = read_json(path / "config.json")
+    config = read_json(path / _MODULE_SETTINGS)
     modes = [mode for key, mode in _FLAGS.items() if config.flag(key, False)]
     if "pooling_mode" in config:
         found = config.get("pooling_mode")
-        modes = found if isinstance(found, list) else [config.text("pooling_mode")]
+        is_list = isinstance(found, list)
+        modes = list(map(str, found)) if is_list else [config.text("pooling_mode")]
     modes = modes or ["mean"]
     if len(modes) > 1 or modes[0] not in _POOLINGS:
         wanted = f"one of {', '.join(_POOLINGS)}"
-        config.refuse("pooling_mode", wanted, ", ".join(map(str, modes)))
+        config.refuse("pooling_mode", wanted, ", ".join(modes))
     if not config.flag("include_prompt", True):
         config.refuse("include_prompt", True, False)
     number = POOLINGS.index(_POOLINGS[modes[0]])
@@ -179,7 +211,7 @@ def _read_dense(
     tensors: dict[str, ModelTensor] = {}
     have_tanh: list[bool] = []
     for name, path in zip(DENSE, paths, strict=False):
-        config = read_json(path / "config.json")
+        config = read_json(path / _MODULE_SETTINGS)
         n_in, n_out = (
             config.integer(key, 1, MAX_EMBD) for key in ("in_features", "out_features")
         )

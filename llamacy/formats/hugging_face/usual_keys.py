@@ -12,7 +12,7 @@ from llamacy.formats.hugging_face import (
     kimi_delta,
     latent,
 )
-from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED
+from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED, n_layers
 
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "GPT2LMHeadModel": {
@@ -146,8 +146,8 @@ def _cohere2moe(values: dict[str, Any]) -> dict[str, Any]:
 def _exaone4(values: dict[str, Any]) -> dict[str, Any]:
     """Leave out a window that is null, and write out a pattern of letters."""
     kinds, pattern = values.get("layer_types"), values["sliding_window_pattern"]
-    n_layer = values.get("num_hidden_layers")
-    if not kinds and isinstance(pattern, str) and pattern and isinstance(n_layer, int):
+    n_layer = n_layers(values)
+    if not kinds and isinstance(pattern, str) and pattern and n_layer:
         letters = [pattern[layer % len(pattern)] for layer in range(n_layer)]
         values["layer_types"] = [WINDOWED if is_l == "L" else WHOLE for is_l in letters]
         values["sliding_window_pattern"] = None
@@ -175,8 +175,7 @@ def _is_positive(value: object) -> TypeGuard[int | float]:
 
 def _laguna(values: dict[str, Any]) -> dict[str, Any]:
     """Write out which layers are dense, and that all see all tokens, by default."""
-    n_layer = values.get("num_hidden_layers")
-    if isinstance(n_layer, int):
+    if n_layer := n_layers(values):
         if values["layer_types"] is None:
             values["layer_types"] = [WHOLE] * n_layer
         if values["mlp_layer_types"] is None:
@@ -190,8 +189,8 @@ def _laguna(values: dict[str, Any]) -> dict[str, Any]:
 
 def _mellum(values: dict[str, Any]) -> dict[str, Any]:
     """Write out that no layer has a window where a file does not say."""
-    n_layer = values.get("num_hidden_layers")
-    if values["layer_types"] is None and isinstance(n_layer, int):
+    n_layer = n_layers(values)
+    if values["layer_types"] is None and n_layer:
         values["layer_types"] = [WHOLE] * n_layer
     return values
 
@@ -210,8 +209,8 @@ def _qwen35moe(values: dict[str, Any]) -> dict[str, Any]:
 
 def _granite_swa(values: dict[str, Any]) -> dict[str, Any]:
     """Write out which layers have a window where a file does not say."""
-    n_layer = values.get("num_hidden_layers")
-    if values["layer_types"] is None and isinstance(n_layer, int):
+    n_layer = n_layers(values)
+    if values["layer_types"] is None and n_layer:
         kinds = [WINDOWED if layer % _PERIOD else WHOLE for layer in range(n_layer)]
         values["layer_types"] = kinds
     return values

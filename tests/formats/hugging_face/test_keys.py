@@ -188,3 +188,11 @@ def test_texts_beside_a_part_for_images_are_not_read_in_an_unknown_quantization(
     config = object_of(architectures=[name], text_config={"vocab_size": 99}, **changes)
     with pytest.raises(UnsupportedError, match="wanted fp8, compressed-tensors"):
         read_config(config, "name")
+
+
+@pytest.mark.parametrize("name", sorted(set(DEFAULTS) - {"NemotronHForCausalLM"}))
+def test_more_layers_than_any_model_has_are_refused(name: str) -> None:
+    """Before as many kinds of layers are written out; Nemotron-H names each layer."""
+    counts = dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers"), 10**30)
+    with pytest.raises(FormatError, match="num_hidden_layers: wanted 1 to"):
+        read_config(object_of(architectures=[name], **counts), "model")

@@ -181,6 +181,11 @@ def test_dense_layers_follow_the_pooling(tmp_path: Path, activation: str) -> Non
         ),
         (
             [POOLING],
+            {"1_Pooling/config.json": {"pooling_mode": [["cls"]]}},
+            r"pooling_mode: wanted one of mean, cls, lasttoken, found \['cls'\]",
+        ),
+        (
+            [POOLING],
             {"1_Pooling/config.json": {"include_prompt": False}},
             "include_prompt: wanted True, found False",
         ),
