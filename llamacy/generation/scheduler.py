@@ -1,9 +1,10 @@
 """Which requests run, and what becomes of their sequences.
 
 A pass grows every text and reads as much of the prompts as there is room for: see
-`parts`. Tokens that prompts have in common are read once: a sequence is forked from one
-that already holds the same tokens, of another request or of the cache, and a prompt
-waits while another request is reading what both begin with: see `sharing`.
+`parts`, and `pacing` for prompts that take many passes. Tokens that prompts have in
+common are read once: a sequence is forked from one that already holds the same tokens,
+of another request or of the cache, and a prompt waits while another request is reading
+what both begin with: see `sharing`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
+from llamacy.generation.pacing import Pacing
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
@@ -74,6 +76,7 @@ class Scheduler:
         self._limits = Limits.of(executor)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
+        self._pacing = Pacing()
         self._waiting: deque[AnyRequest] = deque()
         self._active: list[AnyRequest] = []
 
@@ -195,14 +198,16 @@ class Scheduler:
         request.start(sequence)
 
     def _run_pass(self) -> None:
-        parts = choose_parts(self._active, self._limits, self.costs, self._draft_model)
+        requests = self._pacing.arranged(self._active)
+        parts = choose_parts(requests, self._limits, self.costs, self._draft_model)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
             grown = {part.request for part in parts if part.is_decode}
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
-        self._passes.run(parts, self._count_waiting)
+        with self._pacing.watching(requests, parts):
+            self._passes.run(parts, self._count_waiting)
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""
