@@ -1,4 +1,4 @@
-"""What clients do to a server, well-behaved and not; each checks what it is told."""
+"""Uses of a server by its clients, well-behaved and not; each checks the answers."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Text(NamedTuple):
 
 
 Ask = Callable[[str, int], Awaitable[Text]]
-"""Generates a text of so many tokens after a prompt."""
+"""Generates a text of a number of tokens after a prompt."""
 
 
 async def timed(chunks: AsyncIterator[int]) -> Text:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from llamacy.cli.certificates import checked_certificate
 from llamacy.cli.completion import model_names
 from llamacy.cli.endings import note
 from llamacy.cli.failures import UsageError
@@ -77,6 +78,20 @@ def serve(
     on_demand: Annotated[
         bool, typer.Option(help="Load each model when it is first asked for.")
     ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Speak HTTPS, with this certificate (chain), as PEM."
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="in the certificate's file",
+            help="The certificate's private key, as PEM.",
+        ),
+    ] = None,
     idle_seconds: Annotated[
         float | None,
         typer.Option(
@@ -101,6 +116,7 @@ def serve(
     """
     if not on_demand and (idle_seconds is not None or max_memory is not None):
         raise UsageError("--idle-seconds and --max-memory: wanted --on-demand as well")
+    certificate = checked_certificate(tls_cert, tls_key)
     named = dict(map(named_model, models))
     if len(named) < len(models):
         raise UsageError("two models have the same name; wanted NAME=MODEL")
@@ -130,7 +146,7 @@ def serve(
             allowed_hosts=allowed_host or (),
             allowed_origins=allowed_origin or (),
         )
-        run_server(application, host, port, list(served))
+        run_server(application, host, port, list(served), certificate)
 
 
 def named_model(word: str) -> tuple[str, str]:

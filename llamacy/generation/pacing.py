@@ -63,7 +63,7 @@ class Pacing:
         Parameters
         ----------
         requests : sequence of Request
-            Those that `arranged` returned.
+            The requests that `arranged` returned.
         parts : sequence of Part
             The rows of the pass.
         """
