@@ -34,9 +34,12 @@ class Running:
         if not self.url:
             sys.exit(f"llamacy serve: {''.join(self.said)}")
         # or the pipe would be full one day
-        threading.Thread(
-            target=self._read_on, args=[process.stderr], daemon=True
-        ).start()
+        self._reader = threading.Thread(target=self._read_on, args=[process.stderr])
+        self._reader.start()
+
+    def end(self) -> None:
+        """Wait until all of the log was read; the process was told to end."""
+        self._reader.join()
 
     def _address(self, log: TextIO) -> str:
         for line in log:
@@ -64,10 +67,12 @@ def llamacy_server(path: str, *words: object) -> Iterator[Running]:
     with subprocess.Popen(
         [*command, *map(str, words)], stderr=subprocess.PIPE, text=True
     ) as process:
+        running = Running(process)
         try:
-            yield Running(process)
+            yield running
         finally:
             process.terminate()
+            running.end()
 
 
 @contextmanager

@@ -48,5 +48,5 @@ def checked_certificate(chain: Path | None, key: Path | None) -> Certificate | N
 
 
 def _refuse() -> NoReturn:
-    """Refuse a passphrase: OpenSSL would ask a terminal, which a service has not."""
+    """Refuse a passphrase: OpenSSL would ask for it, and a service has no terminal."""
     raise UsageError("--tls-key: wanted a key without a passphrase")
