@@ -95,6 +95,7 @@ class Soak:
                 continue
             except Exception:
                 self.failures.append(f"{name}: {traceback.format_exc()}")
+                print(self.failures[-1])
             self.done[name] += 1
 
     async def _watch(self) -> None:
@@ -102,7 +103,8 @@ class Soak:
         while (left := self._deadline - time.monotonic()) > 0:
             await asyncio.sleep(min(SAMPLE_SECONDS, left))
             self.rss.append(process.memory_info().rss)
-            print(f"{left:6.0f} s left, {self.rss[-1] >> 20} MiB, {dict(self.done)}")
+            size = f"{self.rss[-1] >> 20} MiB"
+            print(f"{left:6.0f} s left, {size}, {dict(self.done)}", flush=True)
 
     async def _check_idle(self) -> None:
         """Check that no request is left in the server."""

@@ -15,6 +15,7 @@ from llamacy.protocols.openai.sampling import sampling_options
 from llamacy.protocols.openai.structure import tool_options
 
 _IGNORED: Final = (
+    "client_metadata",  # of Codex: its session, its turn
     "include",  # encrypted reasoning, for one: ours is in the items as it is
     "max_tool_calls",  # of tools that the server calls
     "stream_options",
