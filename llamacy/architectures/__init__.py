@@ -160,9 +160,7 @@ ARCHITECTURES = {
     "starcoder2": Architecture(starcoder2),
 }
 
-ENCODERS: Final = frozenset(
-    "eurobert gemma-embedding neo-bert t5encoder".split()
-)
+ENCODERS: Final = frozenset("eurobert gemma-embedding neo-bert t5encoder".split())
 """Families that embed texts, and that are not among these."""
 
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"

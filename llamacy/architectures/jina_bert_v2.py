@@ -41,7 +41,10 @@ def outside(config: ModelConfig) -> Specs:
 
 
 def forward(model: Parts) -> Value:
-    """Norm the sum of each row and what a part makes of it, or twice after the first."""
+    """Norm the sum of each row and what a part makes of it, once or twice.
+
+    The second time, the row is added again.
+    """
     ops, x = model.ops, model.normed(model.embed(), "token_embd_norm")
     for block in model.layers():
         h = block.norm(ops.add(x, attention(block, x)), "attn_output_norm")

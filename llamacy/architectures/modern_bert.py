@@ -38,7 +38,7 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 
 def outside(config: ModelConfig) -> Specs:
-    """Return the specs of the norms outside the layers; the first layer may lack one."""
+    """Return the specs of the norms outside the layers, and of the first layer's."""
     norms = norm_tensors(config, "token_embd_norm", "output_norm")
     first = {"blk.0.attn_norm.weight": optional(config.n_embd)}
     return norms | optional_biases(norms) | first

@@ -7,11 +7,17 @@ weights of a token's experts are those of the softmax over all of them.
 
 from __future__ import annotations
 
-from llamacy.architectures.attention import attention_tensors
-from llamacy.architectures.bert import forward, outside
-from llamacy.architectures.feed_forward import feed_forward_tensors
+from llamacy.architectures.attention import attention, attention_tensors
+from llamacy.architectures.bert import outside
+from llamacy.architectures.feed_forward import feed_forward, feed_forward_tensors
 from llamacy.architectures.layers import Layers, as_wide, layers_with
-from llamacy.architectures.tensors import Specs, layer_norm_tensors, optional_biases
+from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.tensors import (
+    Specs,
+    layer_norm_tensors,
+    optional,
+    optional_biases,
+)
 from llamacy.config import LayerConfig, ModelConfig
 
 __all__ = ["forward", "layers", "outside", "tensors"]
@@ -27,7 +33,25 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
     norms = layer_norm_tensors(config, "attn_output_norm", "layer_output_norm")
     of_attention = attention_tensors(config, layer)
     network = feed_forward_tensors(config, layer)
-    biased = of_attention
     if layer.feed_forward.experts is None:
-        biased = of_attention | network
-    return norms | of_attention | network | optional_biases(biased)
+        biases = optional_biases(of_attention | network)
+    else:
+        biases = optional_biases(of_attention)
+        biases["ffn_exps.bias"] = optional(max(1, config.n_token_types), config.n_embd)
+    return norms | of_attention | network | biases
+
+
+def forward(model: Parts) -> Value:
+    """Norm the sum of each row and what a part makes of it.
+
+    A mixture may have a bias of its own, which a folder has and llama.cpp's files lack.
+    It is added as an embedding of the token's type that is the same for all types.
+    """
+    ops, x = model.ops, model.normed(model.embed(), "token_embd_norm")
+    for block in model.layers():
+        x = block.norm(ops.add(x, attention(block, x)), "attn_output_norm")
+        y, bias = feed_forward(block, x), block.weight("ffn_exps.bias")
+        if bias is not None:
+            y = ops.add(y, ops.type_embedding(bias))
+        x = block.norm(ops.add(x, y), "layer_output_norm")
+    return x
