@@ -56,7 +56,7 @@ OUTSIDE: Final = {
 BARE: Final = {
     "self_attn.sinks": "weight",
     "mlp.gate.e_score_correction_bias": "bias",
-    "mlp.experts.bias": "bias",
+    "mlp.experts.bias": "weight",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mixer.gate.e_score_correction_bias": "bias",

@@ -74,10 +74,10 @@ _SPARSE: Final = replace(
         "mlp.router.layer": "ffn_gate_inp",
         "mlp.fc1": "ffn_up",
         "mlp.fc2": "ffn_down",
-        "mlp.experts.bias": "ffn_exps",
+        "mlp.experts.bias": "ffn_token_types",
         "norm2": "layer_output_norm",
     },
-    forms={"ffn_exps": "by_type"},
+    forms={"ffn_token_types": "by_type"},
     biased=_DENSE.biased - {"ffn_gate"},
     bias_keys={**_DENSE.bias_keys, "mlp_fc1_bias": ("ffn_up",)},
     mixture=Mixture(
@@ -216,7 +216,7 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
 
 def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     """Name the parts that each layer lacks, besides those that experts stand for."""
-    of_experts = frozenset({"ffn_exps"})
+    of_experts = frozenset({"ffn_token_types"})
     none: frozenset[str] = frozenset()
     are_sparse = config.items("expert_layers")
     if not are_sparse:

@@ -161,11 +161,10 @@ class _Translation:
             self._add(one, layer, part)
 
     def drop_zeros(self) -> None:
-        """Drop biases of all experts together that are 0, which llama.cpp leaves out."""
+        """Drop biases of mixtures that are 0, which llama.cpp's files do not have."""
         for layer in range(self._config.sizes.n_layer):
-            name = f"blk.{layer}.ffn_exps.bias"
-            one = self.tensors.get(name)
-            if one is not None and not one.dequantize().any():
+            name = f"blk.{layer}.ffn_token_types.weight"
+            if name in self.tensors and not self.tensors[name].dequantize().any():
                 del self.tensors[name]
 
     def add_experts(self) -> None:
