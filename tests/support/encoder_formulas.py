@@ -82,7 +82,9 @@ def _norm(w: Weights, name: str, x: Array) -> Array:
 
 def _linear(w: Weights, name: str, x: Array) -> Array:
     y: Array = x @ w[f"{name}.weight"].T.astype(np.float64)
-    return y + w[f"{name}.bias"] if f"{name}.bias" in w else y
+    if f"{name}.bias" in w:
+        y += w[f"{name}.bias"]
+    return y
 
 
 def _softmax(x: Array) -> Array:

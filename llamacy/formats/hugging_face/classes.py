@@ -53,6 +53,14 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
+CLASSIFIERS: Final[Mapping[str, str]] = {
+    **encoders.CLASSIFIERS,
+    **modern_bert.CLASSIFIERS,
+    **nomic_bert.CLASSIFIERS,
+    **jina_bert.CLASSIFIERS,
+}
+"""Classes that score texts, and the class of the encoder within."""
+
 MODEL_TYPES: Final[Mapping[str, str]] = {
     "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM",

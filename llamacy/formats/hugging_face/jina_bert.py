@@ -1,8 +1,8 @@
 """Jina's encoders in Hugging Face's form: embeddings v2 and v3, and rerankers.
 
 Files of v3 that Jina's own code reads have the classes of XLM-RoBERTa, whose names of
-tensors are others there, and may have adapters for tasks beside each matrix. Those of
-the model for code, of v2, have the class of the other models of v2.
+tensors are others there, and may have adapters for tasks beside each matrix. The model
+for code, of v2, has the class of the other models of v2.
 """
 
 from __future__ import annotations
@@ -145,6 +145,12 @@ SAME_CLASSES: Final = {
 }
 """Classes that guess hidden words, and the class of the encoder within."""
 
+_SCORES: Final = "ForSequenceClassification"
+CLASSIFIERS: Final = {
+    name: name.replace(_SCORES, "Model") for name in FAMILIES if name.endswith(_SCORES)
+}
+"""Classes that score texts, and the class of the encoder within."""
+
 MODEL_TYPES: Final = {"jina_embeddings_v3": "JinaEmbeddingsV3Model"}
 """Classes by `model_type`."""
 
@@ -184,8 +190,7 @@ _V3_DEFAULTS: Final[Defaults] = {
 }
 _FLASH_DEFAULTS: Final[Defaults] = {
     **_V3_DEFAULTS,
-    "rotary_emb_base": None,
-    "position_embedding_type": "absolute",
+    "rotary_emb_base": 10000.0,
     "lora_adaptations": None,
 }
 
@@ -193,7 +198,10 @@ _FLASH_DEFAULTS: Final[Defaults] = {
 def _defaults(name: str) -> Defaults:
     if name.startswith("JinaBert"):
         return _V2_DEFAULTS
-    return _V3_DEFAULTS if name.startswith("JinaEmbeddings") else _FLASH_DEFAULTS
+    if name.startswith("JinaEmbeddings"):
+        return _V3_DEFAULTS
+    kind = "rotary" if name.startswith("XLMRobertaRotary") else "absolute"
+    return {**_FLASH_DEFAULTS, "position_embedding_type": kind}
 
 
 DEFAULTS: Final[Mapping[str, Defaults]] = {name: _defaults(name) for name in FAMILIES}
@@ -225,16 +233,15 @@ def with_computed_keys(values: dict[str, Any]) -> dict[str, Any]:
     padding, length = values["pad_token_id"], values["max_position_embeddings"]
     if type(padding) is int and type(length) is int:
         values["max_position_embeddings"] = length - padding - 1
-    base = values.pop("rotary_emb_base", None)
-    if base is not None:
-        values["rope_theta"] = base
+    if "rotary_emb_base" in values:
+        values["rope_theta"] = values.pop("rotary_emb_base")
     return values
 
 
 COMPUTED: Final = {
     name: with_computed_keys for name in FAMILIES if not name.startswith("JinaBert")
 }
-"""What derives the keys of the classes of v3."""
+"""Functions that derive the keys of the classes of v3."""
 
 
 def with_sizes(config: JsonObject) -> JsonObject:

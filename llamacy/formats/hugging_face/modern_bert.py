@@ -76,6 +76,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
 SAME_CLASSES: Final = {"ModernBertForMaskedLM": "ModernBertModel"}
 """The class that guesses hidden words, and that of the encoder within."""
 
+CLASSIFIERS: Final = {"ModernBertForSequenceClassification": "ModernBertModel"}
+"""The class that scores texts, and that of the encoder within."""
+
 MODEL_TYPES: Final = {"modernbert": "ModernBertModel"}
 """Classes by `model_type`."""
 

@@ -111,6 +111,9 @@ SAME_CLASSES: Final = {
 }
 """Classes that guess hidden words, and that of the encoder within."""
 
+CLASSIFIERS: Final = {"NomicBertForSequenceClassification": "NomicBertModel"}
+"""The class that scores texts, and that of the encoder within."""
+
 MODEL_TYPES: Final = {"nomic_bert": "NomicBertModel"}
 """Classes by `model_type`."""
 
