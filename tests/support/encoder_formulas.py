@@ -88,8 +88,9 @@ def _linear(w: Weights, name: str, x: Array) -> Array:
 
 
 def _softmax(x: Array) -> Array:
-    e: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    y: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
 
 
 def _attended(q: Array, k: Array, v: Array, bias: Array | float = 0.0) -> Array:
