@@ -30,7 +30,6 @@ def _encoder(
 
 ENCODER_SHAPES: Final[dict[str, Shape]] = {
     "minilm-l6": Shape("bert", 6, 30522, _encoder(384, 12, 1536, 512), _BIASES),
-    "bge-base": Shape("bert", 12, 30522, _encoder(768, 12, 3072, 512), _BIASES),
     "modernbert-base": Shape(
         *("modern-bert", 22, 50368),
         _encoder(

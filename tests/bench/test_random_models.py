@@ -75,6 +75,22 @@ def test_both_executors_agree_on_the_tiny_model_of_an_encoder(
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        *(("minilm-l6", 22.6), ("modernbert-base", 149.0), ("nomic-embed-1.5", 136.7)),
+        *(("nomic-embed-2-moe", 475.3), ("jina-2-base", 136.8), ("jina-3", 558.3)),
+    ],
+)
+def test_encoders_are_as_large_as_the_published_models(
+    name: str, millions: float
+) -> None:
+    shape = ENCODER_SHAPES[name]
+    tensors = tensors_in(shape, "F32", shape.n_layer)
+    n_params = sum(math.prod(tensor.shape) for tensor in tensors)
+    assert n_params / 1e6 == pytest.approx(millions, abs=0.1)
+
+
 ONE_OF_EACH_FAMILY = {shape.architecture: name for name, shape in SHAPES.items()}
 
 
