@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+    from llamacy.chat.results import (
+        ChatCompletion,
+        ChatPiece,
+        ToolCall,
+        ToolCallDelta,
+    )
     from llamacy.protocols.openai.common import Head
     from llamacy.results import Completion, FinishReason
 
@@ -53,7 +58,7 @@ class Response:
             self._items.append(_item("reasoning", answer.reasoning, "completed"))
         if answer.text or not answer.tool_calls:
             self._items.append(_item("message", answer.text, "completed"))
-        self._items += [_call_item(call, "completed") for call in answer.tool_calls]
+        self._items += map(_whole_call, answer.tool_calls)
         return self._response(_status(answer.finish_reason), answer)
 
     def begin(self) -> Iterator[Item]:
@@ -67,8 +72,8 @@ class Response:
             yield from self._add("reasoning", piece.reasoning)
         if piece.text:
             yield from self._add("message", piece.text)
-        for call in piece.tool_calls:
-            yield from self._call(call)
+        for delta in piece.call_deltas:
+            yield from self._call(delta)
 
     def end(self, completion: Completion, reason: FinishReason) -> Iterator[Item]:
         """Yield the events after the last piece.
@@ -114,30 +119,38 @@ class Response:
         item = self._open
         if item is None:
             return
-        (part,) = item["content"]
-        kind: str = item["type"]
-        name = f"response.{_EVENTS[kind]}.done"
-        yield self._of_part(name, text=part["text"], **_NO_LOGPROBS[kind])
-        yield self._of_part("response.content_part.done", part=part)
         item["status"] = "completed"
+        if item["type"] == "function_call":
+            yield from self._close_call(item)
+        else:
+            (part,) = item["content"]
+            kind: str = item["type"]
+            name = f"response.{_EVENTS[kind]}.done"
+            yield self._of_part(name, text=part["text"], **_NO_LOGPROBS[kind])
+            yield self._of_part("response.content_part.done", part=part)
         yield self._of_item("response.output_item.done", item=item)
         self._items.append(item)
         self._open = None
 
-    def _call(self, call: ToolCall) -> Iterator[Item]:
-        """Yield the events of a tool call, which comes whole."""
-        yield from self._close()
-        item = _call_item(call, "completed")
-        place = {"item_id": item["id"], "output_index": len(self._items)}
-        added = {**item, "arguments": "", "status": "in_progress"}
-        yield self._of_item("response.output_item.added", item=added)
-        name, arguments = "response.function_call_arguments", item["arguments"]
-        yield self._event(f"{name}.delta", **place, delta=arguments)
-        yield self._event(
-            f"{name}.done", **place, arguments=arguments, name=item["name"]
-        )
-        yield self._of_item("response.output_item.done", item=item)
-        self._items.append(item)
+    def _call(self, delta: ToolCallDelta) -> Iterator[Item]:
+        """Yield the events of a part of a tool call."""
+        if delta.name:
+            yield from self._close()
+            item = self._open = _call_item(delta.name, delta.id, "", "in_progress")
+            yield self._of_item("response.output_item.added", item=dict(item))
+        assert self._open is not None
+        if delta.arguments:
+            self._open["arguments"] += delta.arguments
+            kind = "response.function_call_arguments.delta"
+            yield self._of_item(kind, item_id=self._open["id"], delta=delta.arguments)
+
+    def _close_call(self, item: Item) -> Iterator[Item]:
+        """Yield the event of the end of a call, which may have broken off."""
+        if not _is_json(item["arguments"]):
+            item["status"] = "incomplete"
+        rest = {"arguments": item["arguments"], "name": item["name"]}
+        kind = "response.function_call_arguments.done"
+        yield self._of_item(kind, item_id=item["id"], **rest)
 
     def _of_item(self, kind: str, **rest: Any) -> Item:
         return self._event(kind, output_index=len(self._items), **rest)
@@ -191,12 +204,25 @@ def _item(kind: str, text: str, status: str) -> Item:
     return {"id": f"msg_{uuid.uuid4().hex}", "role": "assistant", **item}
 
 
-def _call_item(call: ToolCall, status: str) -> Item:
+def _call_item(name: str, id: str, arguments: str, status: str) -> Item:
     return {
         "id": f"fc_{uuid.uuid4().hex}",
         "type": "function_call",
         "status": status,
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": json.dumps(call.arguments, ensure_ascii=False),
+        "call_id": id,
+        "name": name,
+        "arguments": arguments,
     }
+
+
+def _whole_call(call: ToolCall) -> Item:
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    return _call_item(call.name, call.id, arguments, "completed")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

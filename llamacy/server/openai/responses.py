@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 
-from llamacy.chat.results import ChatCompletion
+from llamacy.chat.results import ChatCompletion, ToolCall
 from llamacy.chat.stream import AsyncChatStream
 from llamacy.protocols.openai.chat import message
 from llamacy.protocols.openai.common import Head
@@ -97,22 +98,27 @@ class _Turn:
 
     async def events(self, stream: AsyncChatStream) -> AsyncGenerator[bytes, None]:
         """Yield the events of a stream."""
-        made, has_called = self.response, False
+        made, text = self.response, ""
+        called: ToolCall | None = None
         for one in made.begin():
             yield _named(one)
         try:
             async for piece in until_first_call(stream, self._asked.has_one_call):
                 for one in made.push(piece):
                     yield _named(one)
+                text += piece.text
                 if self._asked.has_one_call and piece.tool_calls:
-                    has_called = True
+                    (called,) = piece.tool_calls
         except Exception as error:
             refusal = refusal_of(error)
             yield _named(made.fail(refusal.code, refusal.message))
             return
         answer = stream.completion
-        reason = "tool_calls" if has_called else answer.finish_reason
-        *last, final = made.end(answer, reason)
+        if called:  # which has ended it
+            answer = replace(
+                answer, text=text, tool_calls=(called,), finish_reason="tool_calls"
+            )
+        *last, final = made.end(answer, answer.finish_reason)
         for one in last:
             yield _named(one)
         self.finished(final["response"], answer)

@@ -196,7 +196,11 @@ def test_a_streamed_call_has_id_name_and_type_once(client: Any) -> None:
     raw = client.chat.completions.create(**ask, stream=True)
     deltas = [one for chunk in raw for one in chunk.choices[0].delta.tool_calls or []]
     assert {delta.index for delta in deltas} == {0, 1}
-    assert len([delta for delta in deltas if delta.id]) == 2
+    named = [delta for delta in deltas if delta.id]
+    assert [(one.type, one.function.name) for one in named] == [("function", "add")] * 2
+    rest = [delta for delta in deltas if delta.index == 0 and not delta.id]
+    assert all(one.type is one.function.name is None for one in rest)
+    assert len(rest) > 1, "the arguments come as they are written"
 
 
 def test_parallel_tool_calls_can_be_switched_off(create: Any) -> None:
@@ -204,8 +208,12 @@ def test_parallel_tool_calls_can_be_switched_off(create: Any) -> None:
     (call,) = create(f"say {CALL}\n{CALL}", **options).choices[0].message.tool_calls
     assert call.function.name == "add"
     chunks = list(create(f"say {CALL}\n{CALL}", stream=True, **options))
-    deltas = [one.choices[0].delta.tool_calls for one in chunks]
-    assert len([one for one in deltas if one]) == 1
+    deltas = [one for each in chunks for one in each.choices[0].delta.tool_calls or ()]
+    assert {one.index for one in deltas} == {0}
+    assert json.loads("".join(one.function.arguments for one in deltas)) == {
+        "a": 1,
+        "b": "ü",
+    }
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 

@@ -107,6 +107,10 @@ def test_events_come_in_order_and_add_up(client: Any) -> None:
     assert "".join(deltas) == final.output_text
     assert final.output_text.strip() == "It is sunny."
     assert final.output[2].arguments == '{"a": 1}'
+    kind = "response.function_call_arguments.delta"
+    written = [one.delta for one in events if one.type == kind]
+    assert len(written) > 1
+    assert "".join(written) == '{"a": 1}'
     indices = [one.output_index for one in events if hasattr(one, "output_index")]
     assert indices == sorted(indices)
     again = client.responses.retrieve(final.id)
