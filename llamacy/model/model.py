@@ -14,6 +14,7 @@ from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
+from llamacy.model.embeddings import TextEmbeddings
 from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.pickling import Recipe, load_again, unpickle
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from llamacy.roofline.explain import Explanation
 
 
-class Model(Texts, Conversations, Likelihoods, Tokens):
+class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Tokens):
     """A language model in memory; made by `llamacy.load`.
 
     Any number of threads and tasks may call it: their texts share each forward pass.
