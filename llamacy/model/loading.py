@@ -76,9 +76,9 @@ def load(
         is the tiny model that comes with the package.
     n_ctx : int, optional
         Most tokens of prompt and text together; by default as many as the model was
-        trained on, or for an encoder as its makers say. Its memory is taken page by page
-        as texts grow, so that a large number costs nothing until it is used; more than
-        the model was trained on may confuse it, and is logged as a warning.
+        trained on, or for an encoder as its makers say. Its memory is taken page by
+        page as texts grow, so that a large number costs nothing until it is used; more
+        than the model was trained on may confuse it, and is logged as a warning.
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
         may use, and at most `OMP_NUM_THREADS`. More are slower: they share a core's
