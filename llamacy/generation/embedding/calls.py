@@ -15,7 +15,7 @@ from llamacy.errors import CancelledError, LlamacyError, ModelOutputError, place
 from llamacy.generation.cancelling import CancelToken, check_cancel
 from llamacy.generation.embedding.forms import Form
 from llamacy.generation.embedding.packing import packed
-from llamacy.generation.embedding.reading import Reader, Tokens
+from llamacy.generation.embedding.reading import ReadsTexts, Tokens
 from llamacy.generation.embedding.vectors import Embeddings, finished
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import gather, gather_async, made_in_thread
@@ -50,7 +50,7 @@ class EmbeddingCall:
         Runs the passes.
     given : Given
         The texts, which are taken from their iterable a window at a time.
-    reader : Reader
+    reader : ReadsTexts
         Makes tokens of them.
     form : Form
         The form of the result.
@@ -69,7 +69,7 @@ class EmbeddingCall:
         self,
         engine: Engine,
         given: Given,
-        reader: Reader,
+        reader: ReadsTexts,
         form: Form,
         cancel: CancelToken | None = None,
         progress: OnProgress | None = None,

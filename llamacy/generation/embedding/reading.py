@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from llamacy.config import EmbeddingConfig
 from llamacy.errors import ArgumentError, ContextLengthError
@@ -28,6 +28,13 @@ class Tokens(NamedTuple):
     ids: Sequence[int]
     n_cut: int = 0
     types: Sequence[int] | None = None
+
+
+class ReadsTexts(Protocol):
+    """Makes tokens of texts."""
+
+    def read(self, text: Any, name: str, /) -> Tokens:
+        """Return the tokens of a text, which errors call `name`."""
 
 
 @dataclass(frozen=True, slots=True)
