@@ -87,7 +87,7 @@ class Reranking(Opened):
             difference between the logits of yes and no. By default as the model's
             makers define it; if they do not say, the sigmoid: scores from 0 to 1.
         instruction : str, optional
-            What is wanted of documents, for models that are told: by default Qwen's
+            The task, for models that are told of it: by default Qwen's
             "Given a web search query, retrieve relevant passages that answer the
             query".
         truncate : bool, default False
@@ -119,8 +119,7 @@ class Reranking(Opened):
         --------
         >>> llamacy.load("demo").rerank("Who lives there?", ["A pond.", "A boy."])
         Traceback (most recent call last):
-        llamacy.errors.ArgumentError: model: wanted a reranker, found one of the family \
-        llama without a classifier
+        llamacy.errors.ArgumentError: model: wanted a reranker, found family llama
         """
         options = self._checked(top_n, activation, truncate)
         check_cancel(cancel)
@@ -149,6 +148,12 @@ class Reranking(Opened):
 
         Parameters, result and errors are those of `rerank`. Cancelling the task ends
         the call after the pass at hand.
+
+        Examples
+        --------
+        >>> async def best(model, query, documents):
+        ...     ranking = await model.arerank(query, documents, top_n=1)
+        ...     return documents[ranking[0].index]
         """
         options = self._checked(top_n, activation, truncate)
         check_cancel(cancel)
@@ -196,8 +201,8 @@ class Reranking(Opened):
             return PairReader(self.engine, query, truncate, has_types, two)
         form = question_of(self._metadata, config.architecture)
         if form is None:
-            found = f"one of the family {config.architecture} without a classifier"
-            raise ArgumentError(f"model: wanted a reranker, found {found}")
+            family = config.architecture
+            raise ArgumentError(f"model: wanted a reranker, found family {family}")
         return QuestionReader(self.engine, form, query, instruction, truncate)
 
     def _pairs(

@@ -61,7 +61,7 @@ class QuestionReader:
     query : str
         The query.
     instruction : str or None
-        What is wanted of documents; None for the form's own.
+        The task, which the model is told; None for the form's own.
     truncate : bool
         Whether documents that are too long are cut.
     """
@@ -102,7 +102,7 @@ class QuestionReader:
 
     @cached_property
     def _parts(self) -> tuple[list[str | int], str, list[int]]:
-        """What comes before the document's text, that text's beginning, and the end."""
+        """The question's beginning, the text before the document, and the end."""
         tokenizer = self.engine.tokenizer.get()
         before: list[str | int] = []
         parts = iter(tokenizer.split(self.form))

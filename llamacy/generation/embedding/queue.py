@@ -68,8 +68,8 @@ class EmbeddingQueue:
     def run_pass(self) -> list[EmbedRequest]:
         """Run one pass of the first requests, and return them: all have ended.
 
-        Those that come first share it, as long as they pool alike and the rows of all
-        are no more than `n_batch`; one request may have more.
+        Requests share it in their order, as long as they pool alike and the rows of all
+        are no more than `n_batch`; one alone may have more.
         """
         requests = self._take_some()
         if not requests:
