@@ -84,6 +84,8 @@ _HOMES = {
     ],
     "formats.converted": ["ConvertedFile"],
     "formats.imatrix.matrix": ["ImportanceMatrix", "InputSums"],
+    "generation.embedding.ranking": ["Ranked", "Ranking"],
+    "generation.embedding.vectors": ["Embeddings"],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
     "model.adapters": ["Adapter"],

@@ -38,6 +38,9 @@ from llamacy.errors import UnsupportedError as UnsupportedError
 from llamacy.formats.converted import ConvertedFile as ConvertedFile
 from llamacy.formats.imatrix.matrix import ImportanceMatrix as ImportanceMatrix
 from llamacy.formats.imatrix.matrix import InputSums as InputSums
+from llamacy.generation.embedding.ranking import Ranked as Ranked
+from llamacy.generation.embedding.ranking import Ranking as Ranking
+from llamacy.generation.embedding.vectors import Embeddings as Embeddings
 from llamacy.generation.streams import AsyncStream as AsyncStream
 from llamacy.generation.streams import Stream as Stream
 from llamacy.hub import CachedModel as CachedModel
