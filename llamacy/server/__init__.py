@@ -19,6 +19,7 @@
     prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read
+    embedding       texts that are embedded, for all APIs
     service         the models and settings that all endpoints share
     health          whether the server is up
     operating       tokens, templates, properties and measurements

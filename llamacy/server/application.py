@@ -31,10 +31,13 @@ from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
 from llamacy.server.ollama import catalogue
 from llamacy.server.ollama import chat as ollama_chat
+from llamacy.server.ollama import embedding as ollama_embedding
 from llamacy.server.ollama.generate import generate
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
+from llamacy.server.openai.embeddings import embeddings
 from llamacy.server.openai.model_list import model_list, one_model
+from llamacy.server.openai.reranking import rerank
 from llamacy.server.openai.responses import (
     remove_response,
     responses,
@@ -56,11 +59,16 @@ _ROUTES: Final = (
     ("GET", "/v1/models/{name:path}", one_model),
     ("POST", "/v1/chat/completions", chat),
     ("POST", "/v1/completions", completions),
+    ("POST", "/v1/embeddings", embeddings),
+    ("POST", "/v1/rerank", rerank),
+    ("POST", "/v2/rerank", rerank),
     ("POST", "/v1/messages", messages),
     ("POST", "/v1/messages/count_tokens", count_tokens),
     ("POST", "/v1/responses", responses),
     ("POST", "/api/chat", ollama_chat.chat),
     ("POST", "/api/generate", generate),
+    ("POST", "/api/embed", ollama_embedding.embed),
+    ("POST", "/api/embeddings", ollama_embedding.embeddings),
     ("POST", "/api/show", catalogue.show),
     ("GET", "/api/tags", catalogue.tags),
     ("GET", "/api/ps", catalogue.running),

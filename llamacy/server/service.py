@@ -14,6 +14,7 @@ from llamacy.protocols.openai.common import total
 from llamacy.protocols.openai.streaming import Streaming
 from llamacy.results import Completion, Usage
 from llamacy.server.body import json_body
+from llamacy.server.errors import Refusal
 from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
 from llamacy.server.openai.stored import Store
@@ -55,6 +56,18 @@ class Service:
         """Return a model and its name, for one request; see `Models.use`."""
         return await self.models.use(name, record_of(request.scope))
 
+    async def writer(self, request: Request, name: str) -> tuple[str, Model]:
+        """Return a model that writes texts, and its name, for one request.
+
+        Raises
+        ------
+        Refusal
+            There is no such model, or it embeds texts, or ranks them.
+        """
+        name, model = await self.model(request, name)
+        check_writes(name, model)
+        return name, model
+
     def note(
         self, scope: Scope, name: str, prompts: Sequence[Sequence[Completion]]
     ) -> Usage:
@@ -79,9 +92,30 @@ class Service:
         self.metrics.note_texts(name, (text for texts in prompts for text in texts))
         return usage
 
+    def note_read(self, scope: Scope, name: str, usage: Usage) -> None:
+        """Note texts that were only read, for the log and the measurements."""
+        record_of(scope).usage = usage
+        self.metrics.note_read(name, usage)
+
     def quiet_seconds_of(self, streaming: Streaming) -> float:
         """Return the seconds of silence after which a stream says something."""
         return PROGRESS_SECONDS if streaming.has_progress else self.quiet_seconds
+
+
+def check_writes(name: str, model: Model) -> None:
+    """Check that a model writes texts.
+
+    Raises
+    ------
+    Refusal
+        It embeds texts, or ranks them.
+    """
+    if model.config.is_causal:
+        return
+    ranks = model.config.embedding.pooling == "rank"
+    does = "ranks documents (/v1/rerank)" if ranks else "embeds texts (/v1/embeddings)"
+    message = f"model: wanted one that writes texts, found {name}, which {does}"
+    raise Refusal(400, message, field="model", code="unsupported_value")
 
 
 def service_of(request: Request) -> Service:

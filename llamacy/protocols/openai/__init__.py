@@ -12,6 +12,8 @@
     chat_request        a request's body to arguments of `Model.chat`
     response_request    the same for the response API
     response_input      items of the response API to messages
+    embeddings          vectors of texts
+    reranking           rankings of documents
     responses           the response API: items and events
 
 Source: OpenAI's API reference, "Completions", "Chat Completions" and "Responses".

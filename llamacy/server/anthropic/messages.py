@@ -28,7 +28,7 @@ async def messages(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = message_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     await check_length(model, texts_of(asked.messages))
     options = {**asked.prompt_options, **asked.options}
     response = MessageResponse(name, asked.shows_thinking)
@@ -49,7 +49,7 @@ async def count_tokens(request: Request) -> JSON:
     """Count the tokens of a conversation's prompt."""
     service = service_of(request)
     asked = message_request(await service.body(request), is_counted=True)
-    _, model = await service.model(request, asked.model)
+    _, model = await service.writer(request, asked.model)
     n_tokens = await asyncio.to_thread(
         model.count_tokens, asked.messages, **asked.prompt_options
     )

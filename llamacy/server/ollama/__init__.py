@@ -4,6 +4,7 @@
 
     chat        /api/chat
     generate    /api/generate
+    embedding   /api/embed and /api/embeddings
     lines       responses line by line
     catalogue   /api/tags, /api/show, /api/ps, /api/version
     describing  a model to its details

@@ -20,7 +20,7 @@ from llamacy.server.ollama.lines import (
     line,
 )
 from llamacy.server.responses import JSON, Events
-from llamacy.server.service import service_of
+from llamacy.server.service import check_writes, service_of
 
 
 async def chat(request: Request) -> JSON | Events:
@@ -43,6 +43,7 @@ async def answered(
     name, model = await service.model(request, name)
     if asked.is_empty:
         return JSON(response.nothing(unloads=False))
+    check_writes(name, model)
     await check_length(model, texts_of(asked.messages))
     options: dict[str, Any] = {**asked.prompt_options, **asked.options}
     if asked.stream:

@@ -35,7 +35,7 @@ async def generate(request: Request) -> JSON | Events:
     response = OllamaResponse(asked.model, "response", asked.shows_thinking)
     if not asked.is_empty:
         name = known_name(service.models, asked.model)
-        name, model = await service.model(request, name)
+        name, model = await service.writer(request, name)
         if asked.is_raw or not has_template(model.metadata):
             return await _continued(request, asked, (name, model), response)
     return await answered(request, asked, response)

@@ -29,7 +29,7 @@ async def chat(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = chat_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     await check_length(model, texts_of(asked.messages))
     head = Head.new("chatcmpl", name)
     if asked.streaming.is_on:

@@ -72,7 +72,7 @@ async def completions(request: Request) -> JSON | Events:
     """Continue a prompt, or several."""
     service = service_of(request)
     asked = completion_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     try:
         for prompt in asked.prompts:
             await check_length(model, [prompt] if isinstance(prompt, str) else [])

@@ -30,7 +30,7 @@ async def responses(request: Request) -> JSON | Events:
     """Answer, and remember the conversation."""
     service = service_of(request)
     asked = response_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     before: list[dict[str, Any]] = []
     if asked.previous is not None:
         before = service.store.get(asked.previous, "previous_response_id").messages
