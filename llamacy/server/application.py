@@ -23,7 +23,7 @@ from llamacy.printable import printable
 from llamacy.server import operating
 from llamacy.server.access import Access
 from llamacy.server.anthropic.messages import count_tokens, messages
-from llamacy.server.errors import Refusal, refusal_of
+from llamacy.server.errors import Refusal
 from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
 from llamacy.server.leaving import ClientGone
@@ -200,9 +200,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except ClientGone:
             raise
         except Exception as error:
-            refusal = refusal_of(error)
-            models = service_of(request).models
-            refusal.message = models.without_paths(refusal.message)
+            refusal = service_of(request).refusal(error)
             return refused(path_of(request.scope), refusal)
 
     return answer

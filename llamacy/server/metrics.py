@@ -89,9 +89,11 @@ class Metrics:
         self._running.set(n_running)
 
     def note_texts(self, model: str, texts: Iterable[Completion]) -> None:
-        """Note texts that have ended."""
+        """Note texts that have ended; those that never began are left out."""
         for text in texts:
             used, times = text.usage, text.timings
+            if text.finish_reason == "cancelled" and not used.completion_tokens:
+                continue
             self._read.labels(model).inc(used.prompt_tokens)
             self._cached.labels(model).inc(used.cached_tokens)
             self._written.labels(model).inc(used.completion_tokens)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Scope
 
+from llamacy.generation.cancelling import CancelToken
 from llamacy.model.model import Model
 from llamacy.protocols.openai.common import total
 from llamacy.protocols.openai.streaming import Streaming
 from llamacy.results import Completion, Usage
 from llamacy.server.body import json_body
-from llamacy.server.errors import Refusal
+from llamacy.server.errors import Refusal, refusal_of
+from llamacy.server.leaving import ClientGone, until_gone
 from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
 from llamacy.server.openai.stored import Store
 from llamacy.server.record import record_of
+
+TextT = TypeVar("TextT", bound=Completion)
 
 PROGRESS_SECONDS: Final = 1.0
 """Seconds between chunks about the progress, where they were asked for."""
@@ -67,6 +72,49 @@ class Service:
         name, model = await self.model(request, name)
         check_writes(name, model)
         return name, model
+
+    def refusal(self, error: Exception, prompt_field: str = "messages") -> Refusal:
+        """Return the refusal of a failed request, with no path of a file in it.
+
+        Parameters
+        ----------
+        error : Exception
+            The failure; see `refusal_of`.
+        prompt_field : str
+            The field at fault where a prompt is too long.
+        """
+        refusal = refusal_of(error, prompt_field)
+        refusal.message = self.models.without_paths(refusal.message)
+        return refusal
+
+    async def whole(
+        self,
+        request: Request,
+        name: str,
+        begin: Callable[[CancelToken], Coroutine[Any, Any, list[list[TextT]]]],
+    ) -> list[list[TextT]]:
+        """Return the finished texts of each prompt, and note them.
+
+        Parameters
+        ----------
+        request : Request
+            The request; if its client hangs up, the texts end after the pass at hand.
+        name : str
+            The model's name.
+        begin : callable
+            Begins the texts, which end once the token that it is given is set.
+
+        Raises
+        ------
+        ClientGone
+            The client hung up; what was generated is noted all the same.
+        """
+        cancel = threading.Event()
+        texts = await until_gone(request.receive, begin(cancel), cancel)
+        self.note(request.scope, name, texts)
+        if cancel.is_set():
+            raise ClientGone
+        return texts
 
     def note(
         self, scope: Scope, name: str, prompts: Sequence[Sequence[Completion]]

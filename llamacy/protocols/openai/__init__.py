@@ -5,6 +5,7 @@
     common              head of a response, usage, and why a text ended
     completions         the completion API: texts
     chat                the chat completion API: messages
+    logprobs            log-probabilities of tokens
     sampling            sampling options of requests
     structure           forms that answers must have, and tools to call
     streaming           whether and how a response is streamed

@@ -13,6 +13,7 @@ from llamacy.protocols.openai.common import (
     finish_reason,
     usage,
 )
+from llamacy.protocols.openai.logprobs import entries
 
 if TYPE_CHECKING:
     from llamacy.chat.results import (
@@ -165,7 +166,7 @@ class ChatResponse:
         }
         choice[place] = message
         if logprobs is not None:
-            choice["logprobs"] = {"content": [self._entry(one) for one in logprobs]}
+            choice["logprobs"] = {"content": entries(logprobs, self._token_bytes)}
         return {
             "id": self._head.id,
             "object": kind,
@@ -173,15 +174,6 @@ class ChatResponse:
             "model": self._head.model,
             "choices": [choice],
         }
-
-    def _entry(self, entry: TokenLogprob) -> dict[str, Any]:
-        top = [self._named(*each) for each in entry.top]
-        return {**self._named(entry.token, entry.logprob), "top_logprobs": top}
-
-    def _named(self, token: int, logprob: float) -> dict[str, Any]:
-        data = self._token_bytes(token)
-        text = data.decode(errors="ignore")
-        return {"token": text, "logprob": logprob, "bytes": list(data)}
 
 
 def message(answer: ChatCompletion) -> ChatMessage:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+
+from llamacy.protocols.openai.logprobs import entries
 
 if TYPE_CHECKING:
     from llamacy.chat.results import (
@@ -20,10 +23,9 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 
 _PARTS: dict[str, dict[str, Any]] = {
-    "message": {"type": "output_text", "text": "", "annotations": []},
+    "message": {"type": "output_text", "text": "", "annotations": [], "logprobs": []},
     "reasoning": {"type": "reasoning_text", "text": ""},
 }
-_NO_LOGPROBS: dict[str, dict[str, Any]] = {"message": {"logprobs": []}, "reasoning": {}}
 _EVENTS = {"message": "output_text", "reasoning": "reasoning_text"}
 _REASONS = {"length": "max_output_tokens"}
 
@@ -37,9 +39,16 @@ class Response:
         Id, time and model.
     echoed : dict
         Fields of the request that the response repeats.
+    token_bytes : callable
+        Returns the bytes of a token id.
     """
 
-    def __init__(self, head: Head, echoed: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        head: Head,
+        echoed: dict[str, Any],
+        token_bytes: Callable[[int], bytes],
+    ) -> None:
         self._top = {
             "id": head.id,
             "object": "response",
@@ -51,13 +60,19 @@ class Response:
         self._items: list[Item] = []
         self._open: Item | None = None
         self._n_events = 0
+        self._token_bytes = token_bytes
+        self._logprobs: list[dict[str, Any]] = []  # of tokens that no delta has had
 
     def whole(self, answer: ChatCompletion) -> dict[str, Any]:
         """Return the response of a finished answer."""
         if answer.reasoning:
             self._items.append(_item("reasoning", answer.reasoning, "completed"))
         if answer.text or not answer.tool_calls:
-            self._items.append(_item("message", answer.text, "completed"))
+            item = _item("message", answer.text, "completed")
+            if answer.logprobs:
+                logprobs = entries(answer.logprobs, self._token_bytes)
+                item["content"][0]["logprobs"] = logprobs
+            self._items.append(item)
         self._items += map(_whole_call, answer.tool_calls)
         return self._response(_status(answer.finish_reason), answer)
 
@@ -68,6 +83,7 @@ class Response:
 
     def push(self, piece: ChatPiece) -> Iterator[Item]:
         """Yield the events of a piece."""
+        self._logprobs += entries(piece.logprobs or (), self._token_bytes)
         if piece.reasoning:
             yield from self._add("reasoning", piece.reasoning)
         if piece.text:
@@ -104,15 +120,21 @@ class Response:
             yield from self._close()
             yield from self._begin(kind)
         assert self._open is not None
-        self._open["content"][0]["text"] += text
-        name = f"response.{_EVENTS[kind]}.delta"
-        yield self._of_part(name, delta=text, **_NO_LOGPROBS[kind])
+        (part,) = self._open["content"]
+        part["text"] += text
+        rest = {}
+        if kind == "message":
+            rest = {"logprobs": _without_bytes(self._logprobs)}
+            part["logprobs"] += self._logprobs
+            self._logprobs = []
+        yield self._of_part(f"response.{_EVENTS[kind]}.delta", delta=text, **rest)
 
     def _begin(self, kind: str) -> Iterator[Item]:
         item = self._open = _item(kind, "", "in_progress")
         added = {**item, "content": []}
         yield self._of_item("response.output_item.added", item=added)
-        yield self._of_part("response.content_part.added", part=dict(_PARTS[kind]))
+        part = copy.deepcopy(_PARTS[kind])
+        yield self._of_part("response.content_part.added", part=part)
 
     def _close(self) -> Iterator[Item]:
         """Yield the events of the end of the item that is written, if one is."""
@@ -125,8 +147,10 @@ class Response:
         else:
             (part,) = item["content"]
             kind: str = item["type"]
-            name = f"response.{_EVENTS[kind]}.done"
-            yield self._of_part(name, text=part["text"], **_NO_LOGPROBS[kind])
+            rest = {"text": part["text"]}
+            if kind == "message":
+                rest["logprobs"] = _without_bytes(part["logprobs"])
+            yield self._of_part(f"response.{_EVENTS[kind]}.done", **rest)
             yield self._of_part("response.content_part.done", part=part)
         yield self._of_item("response.output_item.done", item=item)
         self._items.append(item)
@@ -180,6 +204,21 @@ class Response:
         }
 
 
+def _without_bytes(logprobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return log-probabilities as events have them."""
+    return [
+        {
+            "token": one["token"],
+            "logprob": one["logprob"],
+            "top_logprobs": [
+                {"token": top["token"], "logprob": top["logprob"]}
+                for top in one["top_logprobs"]
+            ],
+        }
+        for one in logprobs
+    ]
+
+
 def _status(reason: FinishReason) -> str:
     return "incomplete" if reason in _REASONS else "completed"
 
@@ -197,7 +236,7 @@ def _usage(completion: Completion) -> dict[str, Any]:
 
 def _item(kind: str, text: str, status: str) -> Item:
     """Return an item with a text: a message, or reasoning."""
-    content = [{**_PARTS[kind], "text": text}]
+    content = [{**copy.deepcopy(_PARTS[kind]), "text": text}]
     item: Item = {"type": kind, "status": status, "content": content}
     if kind == "reasoning":
         return {"id": f"rs_{uuid.uuid4().hex}", "summary": [], **item}

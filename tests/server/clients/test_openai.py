@@ -283,6 +283,18 @@ def test_completions_echo_and_score_their_prompt(client: Any) -> None:
     assert texts == [" Paris", " Rome"]
 
 
+def test_streamed_completions_echo_and_score_their_prompt(client: Any) -> None:
+    ask: dict[str, Any] = {"model": "demo", "temperature": 0, "max_tokens": 4}
+    ask |= {"prompt": "The capital of France is", "echo": True, "logprobs": 1}
+    whole = client.completions.create(**ask).choices[0].logprobs
+    chunks = [one.choices[0] for one in client.completions.create(**ask, stream=True)]
+    assert chunks[0].text == ask["prompt"]
+    assert "".join(chunk.text for chunk in chunks) == "The capital of France is Paris"
+    parts = [chunk.logprobs for chunk in chunks if chunk.logprobs]
+    for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs"):
+        assert sum((getattr(one, name) for one in parts), []) == getattr(whole, name)
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [
