@@ -23,6 +23,7 @@
     service         the models and settings that all endpoints share
     health          whether the server is up
     operating       tokens, templates, properties and measurements
+    openapi         the application's own description
     openai          OpenAI's endpoints
     anthropic       Anthropic's endpoints
     ollama          Ollama's endpoints

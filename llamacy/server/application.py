@@ -43,6 +43,7 @@ from llamacy.server.openai.responses import (
     responses,
     stored_response,
 )
+from llamacy.server.openapi.endpoint import description
 from llamacy.server.service import Service, service_of
 from llamacy.server.slots import OnDemand
 
@@ -81,6 +82,7 @@ _OPERATING: Final = (
     ("POST", "/detokenize", operating.detokenize),
     ("POST", "/apply-template", operating.apply_template),
     ("GET", "/props", operating.props),
+    ("GET", "/openapi.json", description),
     ("GET", "/metrics", operating.metrics),
 )
 

@@ -92,6 +92,11 @@ def generate_asked(body: object) -> Asked:
     return _asked(fields, messages, prompt, is_raw)
 
 
+def show_asked(body: object) -> str:
+    """Check the body of ``/api/show``; return the model's name."""
+    return model_asked(Fields(body))
+
+
 def model_asked(fields: Fields) -> str:
     """Take a model's name, which may end with ``:latest``."""
     name = fields.take("model", fields.take("name"))
