@@ -4,6 +4,7 @@
 
     application     `app`: routes and settings to an ASGI application
     models          names to models
+    hub             models that clients name on the hub
     slots           the place of a model, which may be loaded and unloaded
     record          a request on its way: its id, its line in the log, its end
     metrics         measurements for Prometheus

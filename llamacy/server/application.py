@@ -26,6 +26,7 @@ from llamacy.server.anthropic.messages import count_tokens, messages
 from llamacy.server.errors import Refusal
 from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
+from llamacy.server.hub import Hub
 from llamacy.server.leaving import ClientGone
 from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
@@ -33,6 +34,7 @@ from llamacy.server.ollama import catalogue
 from llamacy.server.ollama import chat as ollama_chat
 from llamacy.server.ollama import embedding as ollama_embedding
 from llamacy.server.ollama.generate import generate
+from llamacy.server.ollama.pull import pull
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
 from llamacy.server.openai.embeddings import embeddings
@@ -70,6 +72,7 @@ _ROUTES: Final = (
     ("POST", "/api/generate", generate),
     ("POST", "/api/embed", ollama_embedding.embed),
     ("POST", "/api/embeddings", ollama_embedding.embeddings),
+    ("POST", "/api/pull", pull),
     ("POST", "/api/show", catalogue.show),
     ("GET", "/api/tags", catalogue.tags),
     ("GET", "/api/ps", catalogue.running),
@@ -93,6 +96,7 @@ def app(
     *,
     max_memory: int | None = None,
     idle_seconds: float | None = None,
+    from_hub: Callable[[str], OnDemand] | None = None,
     api_keys: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
@@ -118,6 +122,10 @@ def app(
     idle_seconds : float, optional
         Seconds after which a model that was loaded on demand, and that nobody uses, is
         unloaded. By default it stays.
+    from_hub : callable, optional
+        Returns the model that a name such as ``"hf://user/repo:Q4_K_M"`` means, whose
+        files are here. With it clients may ask for models of the hub, and fetch them
+        by Ollama's ``/api/pull``; by default they may not.
     api_keys : collection of str, optional
         Keys, one of which each request must have; none by default.
     allowed_hosts : collection of str, optional
@@ -161,7 +169,8 @@ def app(
     if idle_seconds is not None:
         idle_seconds = checked_number("idle_seconds", idle_seconds)
     gate = Gate()
-    held = Models(named, max_memory, idle_seconds)
+    hub = None if from_hub is None else Hub(from_hub)
+    held = Models(named, max_memory, idle_seconds, hub)
     metrics = Metrics(held)
     service = Service(
         held,

@@ -97,6 +97,20 @@ def show_asked(body: object) -> str:
     return model_asked(Fields(body))
 
 
+def pull_asked(body: object) -> tuple[str, bool]:
+    """Check the body of ``/api/pull``.
+
+    Returns
+    -------
+    name : str
+        The model's name.
+    stream : bool
+        Whether the progress is wanted line by line.
+    """
+    fields = Fields(body)
+    return model_asked(fields), fields.flag("stream", True)
+
+
 def model_asked(fields: Fields) -> str:
     """Take a model's name, which may end with ``:latest``."""
     name = fields.take("model", fields.take("name"))

@@ -11,6 +11,7 @@ from llamacy.protocols.ollama.embedding import embed_asked, embeddings_asked
 from llamacy.protocols.ollama.request import (
     chat_asked,
     generate_asked,
+    pull_asked,
     show_asked,
 )
 from llamacy.protocols.openai.chat import CreateChatCompletionResponse
@@ -181,6 +182,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("POST", "/api/embed"): _ollama(embed_asked, example={"model": "demo"}),
     ("POST", "/api/embeddings"): _ollama(embeddings_asked, example={"model": "demo"}),
     ("POST", "/api/show"): _ollama(show_asked, example={"model": "demo"}),
+    ("POST", "/api/pull"): _ollama(pull_asked, example={"model": "demo"}, stream=LINES),
     ("GET", "/api/tags"): Operation("ollama"),
     ("GET", "/api/ps"): Operation("ollama"),
     ("GET", "/api/version"): Operation("ollama"),
