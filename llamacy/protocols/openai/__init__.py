@@ -13,6 +13,8 @@
     response_request    the same for the response API
     response_input      items of the response API to messages
     responses           the response API: items and events
+    embeddings          the embedding API: vectors, in decimal or as bytes
 
-Source: OpenAI's API reference, "Completions", "Chat Completions" and "Responses".
+Source: OpenAI's API reference, "Completions", "Chat Completions", "Responses" and
+"Embeddings".
 """
