@@ -16,7 +16,7 @@ VECTORS = np.array([[0.1, -2, 3e-8], [1, 0, 0.3]], np.float32)
 def test_both_formats_have_the_same_numbers() -> None:
     made = Embeddings(VECTORS, (4, 5), (0, 0))
     decimal, in_bytes = (
-        json.loads(json.dumps(embedding_response(made, "m", encoding)))  # type: ignore[arg-type]
+        json.loads(json.dumps(embedding_response(made, "m", encoding)))
         for encoding in ("float", "base64")
     )
     assert decimal["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
