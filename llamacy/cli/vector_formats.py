@@ -105,7 +105,7 @@ def _check_parquet() -> None:
     except ImportError:
         raise MissingPackageError(
             "no module named 'pyarrow', which Parquet files need: run "
-            " `pip install '.[parquet]'` in a clone of llamacy"
+            "`pip install '.[parquet]'` in a clone of llamacy"
         ) from None
 
 

@@ -119,7 +119,7 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
 
     part.write_bytes(whole)
     for options, message in (
-        (["--dimensions", 8], "of another run, with another n_dim, dimensions: rem"),
+        (["--dimensions", 8], "of another run, with another dimensions, n_dim: "),
         (["--truncate"], "of another run, with another truncate: remove it"),
         (["-c", 9], "of another run, with another ctx-size: remove it"),
     ):
