@@ -248,7 +248,7 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
             Rows of the pass: 1 for decoding one text, more for prefill; at most
             `n_batch` of `llamacy.load`.
         n_past : int, default 0
-            Tokens of context before them.
+            Tokens of context before them; an encoder can have none.
 
         Returns
         -------

@@ -274,3 +274,12 @@ def test_the_makers_limit_is_the_context_unless_another_is_given(
     for n_ctx, wanted in ((None, 10), (20, 20)):
         with llamacy.load(path, n_threads=1, n_ctx=n_ctx) as model:
             assert model.n_ctx == wanted
+
+
+def test_a_pass_of_an_encoder_is_explained(model: llamacy.Model) -> None:
+    report = model.executor.explain(16, repetitions=1)  # type: ignore[union-attr]
+    assert (report.n_rows, report.n_past, report.n_wanted) == (16, 0, 1)
+    assert {"attention", "mean"} <= {step.kind.split()[0] for step in report.steps}
+    assert report.cost.n_bytes > 0
+    with pytest.raises(llamacy.ArgumentError, match="n_past: wanted an integer from 0"):
+        model.executor.explain(1, n_past=1)  # type: ignore[union-attr]

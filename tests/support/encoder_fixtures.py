@@ -19,6 +19,8 @@ N_CTX = 24
 QWEN_MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
 MERGES = {"y e": "ye", "ye s": "yes", "n o": "no"}
 
+CLASSIFIER = ("cls.weight", "cls.bias", "cls.output.weight", "cls.output.bias")
+
 WriteEncoder = Callable[..., Path]
 
 
@@ -37,12 +39,15 @@ def write_encoder(
         tokens += [mark + chr(97 + i) for mark in ("▁", "") for i in range(26)]
         metadata = llama_metadata(
             "bert",
-            vocab_size=len(tokens),
-            context_length=N_CTX,
-            attention__head_count_kv=4,
-            attention__causal=False,
-            attention__layer_norm_epsilon=1e-5,
-            **{"tokenizer.ggml.token_type_count": 2, **keys},
+            **{
+                "vocab_size": len(tokens),
+                "context_length": N_CTX,
+                "attention__head_count_kv": 4,
+                "attention__causal": False,
+                "attention__layer_norm_epsilon": 1e-5,
+                "tokenizer.ggml.token_type_count": 2,
+                **keys,
+            },
         )
         metadata |= {
             "tokenizer.ggml.model": "bert",
@@ -68,8 +73,7 @@ def encoder(write_encoder: WriteEncoder) -> Path:
 @pytest.fixture(scope="session")
 def cross_encoder(write_encoder: WriteEncoder) -> Path:
     """A classifier of pairs, with one score."""
-    also = ("cls.weight", "cls.bias", "cls.output.weight", "cls.output.bias")
-    return write_encoder(pooling_type=4, also=(*also, "token_types.weight"))
+    return write_encoder(pooling_type=4, also=(*CLASSIFIER, "token_types.weight"))
 
 
 @pytest.fixture(scope="session")

@@ -64,11 +64,14 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
     if default and default not in names:
         keys.fail(f".{DEFAULT_PROMPT}", "the name of a prompt", default)
     n_tokens = f".{N_TOKENS}"
+    pooling, classified = _pooling(keys, ".pooling_type"), rules.classifier_pooling
+    if pooling == "rank" and keys.flag(".attention.causal", rules.is_causal):
+        classified = "last"  # the only row that sees the whole text
     return EmbeddingConfig(
-        pooling=_pooling(keys, ".pooling_type"),
+        pooling=pooling,
         dense=_dense(keys, n_embd),
         has_tanh=keys.flag(f".{TANH}", False),
-        classifier_pooling=_classifier_pooling(keys) or rules.classifier_pooling,
+        classifier_pooling=_classifier_pooling(keys) or classified,
         classifier_activation=rules.classifier_activation,
         labels=keys.texts(".classifier.output_labels"),
         is_normalized=keys.flag(f".{NORMALIZED}", False),

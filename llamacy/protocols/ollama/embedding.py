@@ -9,7 +9,7 @@ import numpy as np
 
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.ollama.request import model_asked
-from llamacy.protocols.openai.embeddings import texts_of_input, vector_options
+from llamacy.protocols.openai.embedding_request import texts_of_input, vector_options
 
 if TYPE_CHECKING:
     from llamacy.generation.embedding.vectors import Embeddings

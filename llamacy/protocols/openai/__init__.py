@@ -13,9 +13,11 @@
     chat_request        a request's body to arguments of `Model.chat`
     response_request    the same for the response API
     response_input      items of the response API to messages
-    embeddings          vectors of texts
+    embedding_request   the same for the embedding API
     reranking           rankings of documents
     responses           the response API: items and events
+    embeddings          the embedding API: vectors, in decimal or as bytes
 
-Source: OpenAI's API reference, "Completions", "Chat Completions" and "Responses".
+Source: OpenAI's API reference, "Completions", "Chat Completions", "Responses" and
+"Embeddings".
 """

@@ -1,32 +1,23 @@
-"""Embeddings in OpenAI's API."""
+"""Embeddings as the dicts of OpenAI's embedding API."""
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
-from llamacy.arguments import checked_choice, checked_integer, short
-from llamacy.errors import ArgumentError
-from llamacy.protocols.fields import Fields
-from llamacy.protocols.openai.chat_request import model_name
-
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from llamacy.generation.embedding.vectors import Embeddings
 
-MAX_INPUTS: Final = 2048
-"""Most texts of one request."""
-
-_IDS: Final = (
-    "texts: token ids of OpenAI's vocabulary cannot be told from the model's; send "
-    "texts (in langchain, check_embedding_ctx_length=False)"
-)
+EncodingFormat: TypeAlias = Literal["float", "base64"]
+"""Whether numbers are written in decimal, or as the bytes of little-endian float32."""
 
 
 class Embedding(TypedDict):
-    """One vector, as numbers or as base64 of float32 numbers, little-endian."""
+    """A text's vector."""
 
     object: Literal["embedding"]
     index: int
@@ -41,7 +32,7 @@ class EmbeddingUsage(TypedDict):
 
 
 class CreateEmbeddingResponse(TypedDict):
-    """The vectors of all texts, in their order."""
+    """The vectors of all texts, in the order of the request."""
 
     object: Literal["list"]
     data: list[Embedding]
@@ -49,114 +40,52 @@ class CreateEmbeddingResponse(TypedDict):
     usage: EmbeddingUsage
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingRequest:
-    """A checked request for embeddings.
-
-    Attributes
-    ----------
-    model : str
-        The model's name; empty if the client leaves it to the server.
-    texts : list of str
-        The texts.
-    options : dict
-        Keyword arguments of `Model.embed`.
-    is_base64 : bool
-        Whether vectors are wanted as base64.
-    """
-
-    model: str
-    texts: list[str]
-    options: dict[str, Any]
-    is_base64: bool
-
-
-def embedding_request(body: object) -> EmbeddingRequest:
-    """Check a request's body.
-
-    Raises
-    ------
-    ArgumentError
-        A field is unknown, or its value is invalid; the message begins with its name.
-    """
-    fields = Fields(body)
-    model = model_name(fields)
-    texts = texts_of_input(fields.take("input"))
-    wanted = fields.take("encoding_format", "float")
-    form = checked_choice("encoding_format", wanted, ("float", "base64"))
-    options = vector_options(fields)
-    if (prompt_name := fields.text("prompt_name")) is not None:
-        options["prompt_name"] = prompt_name
-    if (normalize := fields.take("normalize")) is not None:
-        options["normalize"] = normalize
-    options["truncate"] = fields.flag("truncate", False)
-    fields.ignore(("user",))
-    fields.finish()
-    return EmbeddingRequest(model, texts, options, form == "base64")
-
-
-def texts_of_input(given: object) -> list[str]:
-    """Return the texts of a request: one, or a list of them.
-
-    Raises
-    ------
-    ArgumentError
-        Something else, or token ids.
-    """
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list) or not texts:
-        raise ArgumentError(
-            f"input: wanted a text or a list of texts, found {short(given)}"
-        )
-    if len(texts) > MAX_INPUTS:
-        raise ArgumentError(
-            f"input: wanted at most {MAX_INPUTS} texts, found {len(texts)}"
-        )
-    for index, text in enumerate(texts):
-        if isinstance(text, int | list):
-            raise ArgumentError(f"input: wanted {_IDS}, found {short(given)}")
-        if not isinstance(text, str):
-            raise ArgumentError(f"input[{index}]: wanted a text, found {short(text)}")
-    return texts
-
-
-def vector_options(fields: Fields) -> dict[str, Any]:
-    """Take the number of dimensions out of a request's fields."""
-    if (dimensions := fields.take("dimensions")) is None:
-        return {}
-    return {"dimensions": checked_integer("dimensions", dimensions, 1)}
-
-
 def embedding_response(
-    model: str, vectors: Embeddings, *, is_base64: bool
+    vectors: Embeddings, model: str, encoding_format: EncodingFormat = "float"
 ) -> CreateEmbeddingResponse:
     """Return the dict of embeddings.
 
     Parameters
     ----------
+    vectors : Embeddings, (n_texts, n_dim)
+        The result of `Model.embed`; (n_dim,) is one text's.
     model : str
         The model's name, as the client knows it.
-    vectors : Embeddings, (n_texts, n_dim)
-        The vectors.
-    is_base64 : bool
-        Whether they are wanted as base64.
+    encoding_format : {"float", "base64"}, default "float"
+        How numbers are written.
+
+    Examples
+    --------
+    >>> from llamacy.generation.embedding.vectors import Embeddings
+    >>> import numpy as np
+    >>> vectors = Embeddings(np.array([[0.5, -2]], np.float32), (3,), (0,))
+    >>> response = embedding_response(vectors, "minilm")
+    >>> response["data"], response["usage"]["prompt_tokens"]
+    ([{'object': 'embedding', 'index': 0, 'embedding': [0.5, -2.0]}], 3)
+    >>> embedding_response(vectors, "minilm", "base64")["data"][0]["embedding"]
+    'AAAAPwAAAMA='
     """
-    n_read = vectors.usage.prompt_tokens
-    data: list[Embedding] = [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": _base64(row) if is_base64 else row.tolist(),
-        }
-        for index, row in enumerate(np.asarray(vectors))
-    ]
+    rows = np.atleast_2d(np.asarray(vectors))
+    n_tokens = vectors.usage.prompt_tokens
     return {
         "object": "list",
-        "data": data,
+        "data": [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": _written(row, encoding_format),
+            }
+            for index, row in enumerate(rows)
+        ],
         "model": model,
-        "usage": {"prompt_tokens": n_read, "total_tokens": n_read},
+        "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens},
     }
 
 
-def _base64(row: np.ndarray[Any, np.dtype[np.float32]]) -> str:
-    return base64.b64encode(row.astype("<f4").tobytes()).decode()
+def _written(
+    row: NDArray[np.float32], encoding_format: EncodingFormat
+) -> list[float] | str:
+    if encoding_format == "base64":
+        return base64.b64encode(row.astype("<f4").tobytes()).decode("ascii")
+    numbers: list[float] = row.tolist()
+    return numbers

@@ -6,7 +6,8 @@ import asyncio
 
 from starlette.requests import Request
 
-from llamacy.protocols.openai.embeddings import embedding_request, embedding_response
+from llamacy.protocols.openai.embedding_request import embedding_request
+from llamacy.protocols.openai.embeddings import embedding_response
 from llamacy.server.embedding import embedded
 from llamacy.server.responses import JSON
 from llamacy.server.service import service_of
@@ -20,7 +21,6 @@ async def embeddings(request: Request) -> JSON:
     vectors = await embedded(request, (name, model), asked.texts, asked.options)
 
     def response() -> JSON:
-        made = embedding_response(name, vectors, is_base64=asked.is_base64)
-        return JSON(made)
+        return JSON(embedding_response(vectors, name, asked.form))
 
     return await asyncio.to_thread(response)  # a million numbers take a while

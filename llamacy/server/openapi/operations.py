@@ -18,10 +18,8 @@ from llamacy.protocols.openai.chat import CreateChatCompletionResponse
 from llamacy.protocols.openai.chat_request import chat_request
 from llamacy.protocols.openai.completion_request import completion_request
 from llamacy.protocols.openai.completions import CreateCompletionResponse
-from llamacy.protocols.openai.embeddings import (
-    CreateEmbeddingResponse,
-    embedding_request,
-)
+from llamacy.protocols.openai.embedding_request import embedding_request
+from llamacy.protocols.openai.embeddings import CreateEmbeddingResponse
 from llamacy.protocols.openai.reranking import rerank_request
 from llamacy.protocols.openai.response_request import response_request
 from llamacy.protocols.operating import detokenize_request, tokenize_request
