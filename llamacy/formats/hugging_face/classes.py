@@ -18,9 +18,12 @@ from llamacy.formats.hugging_face import (
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     lfm2,
     mamba,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
@@ -44,8 +47,19 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **kimi_delta.DEFAULTS,
     **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
+    **modern_bert.DEFAULTS,
+    **nomic_bert.DEFAULTS,
+    **jina_bert.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
+
+CLASSIFIERS: Final[Mapping[str, str]] = {
+    **encoders.CLASSIFIERS,
+    **modern_bert.CLASSIFIERS,
+    **nomic_bert.CLASSIFIERS,
+    **jina_bert.CLASSIFIERS,
+}
+"""Classes that score texts, and the class of the encoder within."""
 
 MODEL_TYPES: Final[Mapping[str, str]] = {
     "llama": "LlamaForCausalLM",
@@ -127,6 +141,9 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
     **encoders.MODEL_TYPES,
+    **modern_bert.MODEL_TYPES,
+    **nomic_bert.MODEL_TYPES,
+    **jina_bert.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
@@ -134,5 +151,8 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
     "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
+    **modern_bert.SAME_CLASSES,
+    **nomic_bert.SAME_CLASSES,
+    **jina_bert.SAME_CLASSES,
 }
 """Classes of transformers, by names that files have for them."""
