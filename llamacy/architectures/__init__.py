@@ -24,6 +24,7 @@ from llamacy.architectures import (
     dots1,
     ernie4_5,
     ernie4_5_moe,
+    eurobert,
     exaone4,
     falcon,
     falcon_h1,
@@ -31,6 +32,7 @@ from llamacy.architectures import (
     gemma2,
     gemma3,
     gemma4,
+    gemma_embedding,
     glm4,
     glm4moe,
     gpt2,
@@ -50,6 +52,7 @@ from llamacy.architectures import (
     lfm2moe,
     lfm3,
     llama,
+    llama_embed,
     mamba,
     mamba2,
     mellum,
@@ -95,11 +98,13 @@ ARCHITECTURES = {
     "dots1": Architecture(dots1, is_mixture=True),
     "ernie4_5": Architecture(ernie4_5),
     "ernie4_5-moe": Architecture(ernie4_5_moe, is_mixture=True),
+    "eurobert": Architecture(eurobert),
     "exaone4": Architecture(exaone4),
     "falcon": Architecture(falcon),
     "falcon-h1": Architecture(falcon_h1),
     "gemma": Architecture(gemma),
     "gemma2": Architecture(gemma2),
+    "gemma-embedding": Architecture(gemma_embedding),
     "gemma3": Architecture(gemma3),
     "gemma4": Architecture(gemma4),
     "glm4": Architecture(glm4),
@@ -121,6 +126,7 @@ ARCHITECTURES = {
     "lfm2moe": Architecture(lfm2moe, is_mixture=True),
     "lfm3": Architecture(lfm3),
     "llama": Architecture(llama),
+    "llama-embed": Architecture(llama_embed),
     "mamba": Architecture(mamba),
     "mamba2": Architecture(mamba2),
     "mellum": Architecture(mellum, is_mixture=True),
@@ -151,7 +157,7 @@ ARCHITECTURES = {
 }
 
 ENCODERS: Final = frozenset(
-    "eurobert gemma-embedding jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
+    "jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
     "nomic-bert nomic-bert-moe t5encoder".split()
 )
 """Families that embed texts, and that are not among these."""

@@ -136,9 +136,12 @@ class ShortConvConfig:
     ----------
     n_kernel : int
         Tokens that a row sees, its own among them.
+    n_after : int
+        Those of them that come after the row; 0 but in an encoder.
     """
 
     n_kernel: int
+    n_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)

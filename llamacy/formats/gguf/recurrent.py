@@ -48,7 +48,7 @@ def read_recurrent_layers(
 
 
 def read_recurrence(
-    keys: Keys, rules: FamilyRules, n_head: int
+    keys: Keys, rules: FamilyRules, n_head: int, is_causal: bool
 ) -> ShortConvConfig | DeltaRuleConfig | ScanConfig | SelectiveScanConfig:
     """Read the mixer that a recurrent layer of a model has.
 
@@ -60,11 +60,15 @@ def read_recurrence(
         The family's rules.
     n_head : int
         The layer's heads, in a family whose attention has as many.
+    is_causal : bool
+        Whether rows see nothing after them.
 
     Raises
     ------
     FormatError
         A size is missing, out of range, or does not go with another.
+    UnsupportedError
+        Rows see all of their text, and a kernel has no middle.
     """
     if rules.attention_period:
         return _delta_rule(keys)
@@ -74,7 +78,18 @@ def read_recurrence(
         return read_scan(keys)
     if KDA_HEAD_DIM in rules.keys:
         return _kimi_delta(keys, rules, n_head)
-    return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
+    return _short_conv(keys, is_causal)
+
+
+def _short_conv(keys: Keys, is_causal: bool) -> ShortConvConfig:
+    """Read a convolution, whose middle is at the row if rows see all of their text."""
+    key = ".shortconv.l_cache"
+    n_kernel = keys.integer(key, 2, _MAX_KERNEL)
+    if is_causal:
+        return ShortConvConfig(n_kernel)
+    if n_kernel % 2 == 0:
+        keys.refuse(key, "an odd number in an encoder", n_kernel)
+    return ShortConvConfig(n_kernel, n_after=n_kernel // 2)
 
 
 def read_scan(keys: Keys) -> ScanConfig:

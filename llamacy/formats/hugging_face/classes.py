@@ -15,6 +15,7 @@ from typing import Final
 
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
@@ -44,6 +45,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **kimi_delta.DEFAULTS,
     **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
+    **bidirectional.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
 
@@ -127,6 +129,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
     **encoders.MODEL_TYPES,
+    **bidirectional.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
@@ -134,5 +137,6 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
     "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
+    **bidirectional.SAME_CLASSES,
 }
 """Classes of transformers, by names that files have for them."""

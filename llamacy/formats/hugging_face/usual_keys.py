@@ -58,6 +58,7 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "MambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
+    "Lfm2BidirectionalModel": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm2MoeForCausalLM": {
         "norm_eps": "rms_norm_eps",

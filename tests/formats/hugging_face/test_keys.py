@@ -2,7 +2,8 @@
 
 `transformers_5.json` holds the keys that transformers 5.24 has for each class, and
 their defaults, without lists of one item a layer; of classes that see images, those of
-their texts. MiniCPM's and InternLM 2's are those of the code beside their weights.
+their texts. Those of MiniCPM, InternLM 2 and of LLaMA and LFM2 as encoders are from
+the code beside their weights.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import numpy as np
 import pytest
 
 from llamacy.errors import FormatError, UnsupportedError
+from llamacy.formats.hugging_face import bidirectional, encoders
 from llamacy.formats.hugging_face.classes import DEFAULTS, MODEL_TYPES
 from llamacy.formats.hugging_face.config import read_config
-from llamacy.formats.hugging_face.encoders import CLASSIFIERS
 from llamacy.formats.hugging_face.families import FAMILIES
 from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED, own_keys
 from llamacy.formats.json_text import JsonObject
 from tests.support.config_cases import NEEDED
 
+CLASSIFIERS = encoders.CLASSIFIERS | bidirectional.CLASSIFIERS
 _SNAPSHOT = json.loads(Path(__file__).with_name("transformers_5.json").read_text())
 WHOLE: dict[str, dict[str, Any]] = {
     name: _SNAPSHOT["every class"] | keys
