@@ -37,6 +37,11 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     ),
     "llama-embed": ("llama-embed", {"attention__head_count_kv": 1}, ()),
     "llama": ("llama", BOTH_WAYS, ()),
+    "qwen3, scores": (
+        "qwen3",
+        {"pooling_type": 4, "classifier__output_labels": ["yes", "no"]},
+        ("cls.output.weight",),
+    ),
     "lfm2": ("lfm2", LFM2 | BOTH_WAYS, ()),
     "lfm2, rows": (
         "lfm2",
@@ -131,6 +136,17 @@ def test_a_classifier_may_read_each_row(make_model: Callable[..., Path]) -> None
     assert not np.allclose(found[0], of_rows[0])
     alone = load(path).embed(TextBatch.of([[3], [7]]), "rank")
     np.testing.assert_allclose(alone, np.concatenate(of_rows), rtol=1e-5)
+
+
+def test_a_model_that_writes_texts_scores_their_last_rows(
+    make_model: Callable[..., Path],
+) -> None:
+    path = make_model("qwen3, scores")
+    with open_gguf(path) as file:
+        weight = file.tensors["cls.output.weight"].dequantize()
+    last = np.cumsum(LENGTHS) - 1
+    wanted = embedded(path)[last] @ weight.T
+    np.testing.assert_allclose(embedded(path, pooling="rank"), wanted, rtol=1e-4)
 
 
 def test_a_text_in_pieces_of_a_batch_is_the_same(

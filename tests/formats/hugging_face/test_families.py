@@ -49,9 +49,9 @@ def test_every_class_belongs_to_a_known_family() -> None:
     found = set()
     for name, family in FAMILIES.items():
         ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-        if name in encoders.FAMILIES | bidirectional.FAMILIES:
-            ends = ("Model", "ForSequenceClassification")
-        assert name.endswith(ends)
+        of_encoders = ("Model", "ForSequenceClassification")
+        is_encoder = name in {**encoders.FAMILIES, **bidirectional.FAMILIES}
+        assert name.endswith(of_encoders if is_encoder else ends)
         assert family.architecture in ARCHITECTURES
         ours = {(part, BARE.get(name)) for name, part in family.layer.items()}
         assert len(ours) == len(family.layer)

@@ -25,7 +25,7 @@ from llamacy.formats.hugging_face.keys import HARMLESS, REFUSED, own_keys
 from llamacy.formats.json_text import JsonObject
 from tests.support.config_cases import NEEDED
 
-CLASSIFIERS = encoders.CLASSIFIERS | bidirectional.CLASSIFIERS
+CLASSIFIERS = {**encoders.CLASSIFIERS, **bidirectional.CLASSIFIERS}
 _SNAPSHOT = json.loads(Path(__file__).with_name("transformers_5.json").read_text())
 WHOLE: dict[str, dict[str, Any]] = {
     name: _SNAPSHOT["every class"] | keys
