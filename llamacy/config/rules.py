@@ -165,7 +165,7 @@ _SSM: Final = (
     *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
     "ssm.group_count",
 )
-_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms")
+_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms", "ssm.norm_epsilon")
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
 _LATENT: Final = (
     *("attention.q_lora_rank", "attention.kv_lora_rank"),

@@ -21,6 +21,8 @@ from llamacy.formats.gguf.limits import (
 )
 
 KDA_HEAD_DIM: Final = "kda.head_dim"
+NORM_EPS: Final = "ssm.norm_epsilon"
+"""A key of llamacy's own, which GGUF has none for."""
 _LEAST_DECAY: Final = "kda.gate_lower_bound"
 _MAX_KERNEL: Final = 256
 
@@ -110,6 +112,7 @@ def _selective_scan(keys: Keys) -> SelectiveScanConfig:
         keys.integer(".ssm.time_step_rank", 1, MAX_EMBD),
         keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL),
         keys.flag(".ssm.dt_b_c_rms", False),
+        keys.real(f".{NORM_EPS}", most=1.0, default=0.0, is_zero_allowed=True),
     )
 
 

@@ -66,6 +66,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "nemotron_h": "NemotronHForCausalLM",
     "jamba": "JambaForCausalLM",
     "mamba": "MambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
