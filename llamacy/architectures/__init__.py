@@ -46,6 +46,8 @@ from llamacy.architectures import (
     hunyuan_moe,
     internlm2,
     jamba,
+    jina_bert_v2,
+    jina_bert_v3,
     kimi_linear,
     laguna,
     lfm2,
@@ -59,8 +61,11 @@ from llamacy.architectures import (
     minicpm,
     mistral3,
     mistral4,
+    modern_bert,
     nemotron_h,
     nemotron_h_moe,
+    nomic_bert,
+    nomic_bert_moe,
     olmo2,
     olmoe,
     phi2,
@@ -120,6 +125,8 @@ ARCHITECTURES = {
     "hunyuan-moe": Architecture(hunyuan_moe, is_mixture=True),
     "internlm2": Architecture(internlm2),
     "jamba": Architecture(jamba),
+    "jina-bert-v2": Architecture(jina_bert_v2),
+    "jina-bert-v3": Architecture(jina_bert_v3),
     "kimi-linear": Architecture(kimi_linear, is_mixture=True),
     "laguna": Architecture(laguna, is_mixture=True),
     "lfm2": Architecture(lfm2),
@@ -133,8 +140,11 @@ ARCHITECTURES = {
     "minicpm": Architecture(minicpm),
     "mistral3": Architecture(mistral3),
     "mistral4": Architecture(mistral4, is_mixture=True),
+    "modern-bert": Architecture(modern_bert),
     "nemotron_h": Architecture(nemotron_h),
     "nemotron_h_moe": Architecture(nemotron_h_moe, is_mixture=True),
+    "nomic-bert": Architecture(nomic_bert),
+    "nomic-bert-moe": Architecture(nomic_bert_moe, is_mixture=True),
     "olmo2": Architecture(olmo2),
     "olmoe": Architecture(olmoe, is_mixture=True),
     "phi2": Architecture(phi2),
@@ -156,10 +166,7 @@ ARCHITECTURES = {
     "starcoder2": Architecture(starcoder2),
 }
 
-ENCODERS: Final = frozenset(
-    "jina-bert-v2 jina-bert-v3 modern-bert neo-bert "
-    "nomic-bert nomic-bert-moe t5encoder".split()
-)
+ENCODERS: Final = frozenset("neo-bert t5encoder".split())
 """Families that embed texts, and that are not among these."""
 
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"

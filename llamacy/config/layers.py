@@ -11,12 +11,12 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from llamacy.config.experts import ExpertConfig
 from llamacy.config.rope import RopeConfig
 
-GatedActivation = Literal["swiglu", "geglu", "clamped_swiglu"]
+GatedActivation = Literal["swiglu", "geglu", "geglu_erf", "clamped_swiglu"]
 """How a feed-forward network joins its two projections.
 
 `"swiglu"` is silu(gate) * up and `"geglu"` gelu(gate) * up (Shazeer 2020,
-arXiv:2002.05202); `"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for
-experts only.
+arXiv:2002.05202), with tanh; `"geglu_erf"` is that with erf, for dense networks only.
+`"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for experts only.
 """
 
 UngatedActivation = Literal[

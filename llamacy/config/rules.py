@@ -188,6 +188,14 @@ _OF_ENCODERS: Final = {
 }
 """Activations by transformers' names, which encoders' files have."""
 
+_OF_GATED_ENCODERS: Final = {
+    "": "geglu_erf",
+    "gelu": "geglu_erf",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "geglu"),
+    **dict.fromkeys(("silu", "swish"), "swiglu"),
+}
+"""The same of networks with gates."""
+
 _RULES: Final = {
     "apertus": FamilyRules(
         constants=("xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps")
@@ -270,6 +278,13 @@ _RULES: Final = {
         gating="sigmoid",
         is_normalized=False,
     ),
+    "jina-bert-v2": FamilyRules(
+        has_layer_norm=True,
+        is_causal=False,
+        alibi_bias=8.0,
+        keys=("attention.max_alibi_bias",),
+    ),
+    "jina-bert-v3": FamilyRules(has_layer_norm=True, is_causal=False),
     "kimi-linear": FamilyRules(
         has_recurrent_layers=True,
         keys=(*ROUTER_KEYS, *_LATENT, *_KIMI_DELTA),
@@ -310,12 +325,31 @@ _RULES: Final = {
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
     "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
+    "modern-bert": FamilyRules(
+        window_period=3,
+        is_whole_first=True,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        has_layer_norm=True,
+        is_causal=False,
+        activations=_OF_GATED_ENCODERS,
+        classifier_pooling="mean",
+        classifier_activation="gelu_erf",
+        keys=("hidden_activation",),
+    ),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "nemotron_h_moe": FamilyRules(
         has_recurrent_layers=True,
         scan="alone",
         keys=(*_SSM, *ROUTER_KEYS, "moe_latent_size"),
         gating="sigmoid",
+        is_normalized=False,
+    ),
+    "nomic-bert": FamilyRules(has_layer_norm=True, is_causal=False),
+    "nomic-bert-moe": FamilyRules(
+        has_layer_norm=True,
+        is_causal=False,
+        keys=("moe_every_n_layers",),
         is_normalized=False,
     ),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),

@@ -73,7 +73,7 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
         pooling=pooling,
         dense=dense,
         has_tanh=keys.flag(f".{TANH}", False),
-        classifier_pooling=_classifier_pooling(keys, rules),
+        classifier_pooling=_classifier_pooling(keys, rules, pooling),
         classifier_activation=rules.classifier_activation,
         labels=keys.texts(".classifier.output_labels"),
         is_normalized=keys.flag(f".{NORMALIZED}", False),
@@ -96,7 +96,7 @@ def _width(keys: Keys) -> int:
 
 
 def _classifier_pooling(
-    keys: Keys, rules: FamilyRules
+    keys: Keys, rules: FamilyRules, pooling: Pooling | None
 ) -> Literal["cls", "mean", "last", "late"]:
     """Read what a classifier reads: the last row of a model that writes texts."""
     if keys.flag(f".{LATE}", False):
@@ -108,7 +108,7 @@ def _classifier_pooling(
     if found is not None:
         return found
     is_causal = keys.flag(".attention.causal", rules.is_causal)
-    return "last" if is_causal else rules.classifier_pooling
+    return "last" if is_causal and pooling == "rank" else rules.classifier_pooling
 
 
 def _score_activation(keys: Keys) -> Literal["", "identity", "sigmoid"]:

@@ -73,17 +73,11 @@ _EUROBERT_DEFAULTS: Final[Defaults] = {
     "classifier_pooling": _LATE,
 }
 _LLAMA_DEFAULTS: Final[Defaults] = {**LLAMA, "pooling": "avg"}
-_OF_CLASSIFIERS: Final[Defaults] = {
-    "id2label": None,
-    "num_labels": None,
-    "sentence_transformers": None,
-    "sbert_ce_default_activation_function": None,
-}
 DEFAULTS: Final[Mapping[str, Defaults]] = {
     "EuroBertModel": _EUROBERT_DEFAULTS,
-    _CLASSIFIER: {**_EUROBERT_DEFAULTS, **_OF_CLASSIFIERS},
+    _CLASSIFIER: {**_EUROBERT_DEFAULTS, **encoders.OF_SCORES},
     "LlamaBidirectionalModel": _LLAMA_DEFAULTS,
-    _RERANKER: {**_LLAMA_DEFAULTS, **_OF_CLASSIFIERS, "temperature": 1.0},
+    _RERANKER: {**_LLAMA_DEFAULTS, **encoders.OF_SCORES, "temperature": 1.0},
     "Lfm2BidirectionalModel": lfm2.DEFAULTS["Lfm2ForCausalLM"],
 }
 """Keys and defaults of the classes: see `classes`."""

@@ -19,9 +19,12 @@ from llamacy.formats.hugging_face import (
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     lfm2,
     mamba,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
@@ -46,8 +49,20 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
     **bidirectional.DEFAULTS,
+    **modern_bert.DEFAULTS,
+    **nomic_bert.DEFAULTS,
+    **jina_bert.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
+
+CLASSIFIERS: Final[Mapping[str, str]] = {
+    **encoders.CLASSIFIERS,
+    **modern_bert.CLASSIFIERS,
+    **nomic_bert.CLASSIFIERS,
+    **jina_bert.CLASSIFIERS,
+    **bidirectional.CLASSIFIERS,
+}
+"""Classes that score texts, and the class of the encoder within."""
 
 MODEL_TYPES: Final[Mapping[str, str]] = {
     "llama": "LlamaForCausalLM",
@@ -131,6 +146,9 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
     **encoders.MODEL_TYPES,
     **bidirectional.MODEL_TYPES,
+    **modern_bert.MODEL_TYPES,
+    **nomic_bert.MODEL_TYPES,
+    **jina_bert.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
@@ -139,5 +157,8 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
     **bidirectional.SAME_CLASSES,
+    **modern_bert.SAME_CLASSES,
+    **nomic_bert.SAME_CLASSES,
+    **jina_bert.SAME_CLASSES,
 }
 """Classes of transformers, by names that files have for them."""

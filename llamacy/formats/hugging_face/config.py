@@ -14,11 +14,14 @@ from llamacy.formats.hugging_face import (
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     latent,
     lfm2,
     mamba,
     mamba2,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
@@ -78,6 +81,9 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(bailing_hybrid.NAMES, bailing_hybrid),
     **dict.fromkeys(encoders.NAMES, encoders),
     **dict.fromkeys(bidirectional.NAMES, bidirectional),
+    **dict.fromkeys(modern_bert.NAMES, modern_bert),
+    **dict.fromkeys(nomic_bert.NAMES, nomic_bert),
+    **dict.fromkeys(jina_bert.NAMES, jina_bert),
 }
 
 
@@ -202,7 +208,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
-_ENCODERS: Final = frozenset("electra modernbert mpnet nomic_bert".split())
+_ENCODERS: Final = frozenset("electra mpnet".split())
 """Values of `model_type` of families that write no text, and are not known here."""
 
 
@@ -219,7 +225,7 @@ def _find_class(config: JsonObject) -> str:
         config.fail("architectures", f"an array of names, {known}", found)
     for name in names:
         if name in FAMILIES:
-            return str(name)
+            return jina_bert.own_class(str(name), config)
     model_type = config.get("model_type")
     by_type = MODEL_TYPES.get(model_type) if isinstance(model_type, str) else None
     if not names:
@@ -285,7 +291,11 @@ def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     if not config.flag("qkv_bias", True):
         biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
-        known = (*family.layer.values(), *OUTSIDE.values())
+        known = (
+            *family.layer.values(),
+            *family.outside.values(),
+            *OUTSIDE.values(),
+        )
         parts = tuple(part for part in parts if part in known)
         if key in family.fixed_flags or not config.flag(key, False):
             continue

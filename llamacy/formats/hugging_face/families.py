@@ -33,10 +33,13 @@ from llamacy.formats.hugging_face import (
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     latent,
     lfm2,
     mamba,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
@@ -55,6 +58,7 @@ OUTSIDE: Final = {
 BARE: Final = {
     "self_attn.sinks": "weight",
     "mlp.gate.e_score_correction_bias": "bias",
+    "mlp.experts.bias": "weight",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mixer.gate.e_score_correction_bias": "bias",
@@ -110,5 +114,8 @@ FAMILIES: Final = {
     **bailing_hybrid.FAMILIES,
     **encoders.FAMILIES,
     **bidirectional.FAMILIES,
+    **modern_bert.FAMILIES,
+    **nomic_bert.FAMILIES,
+    **jina_bert.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

@@ -22,6 +22,8 @@ HEAD: Final = "lm_head"
 """The output matrix's name."""
 
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
+_TASKS: Final = re.compile(r"\.parametrizations\.[a-z]+\.0\.lora_[AB]$")
+_ORIGINAL: Final = re.compile(r"\.parametrizations\.([a-z]+)\.original$")
 _OLD_SUFFIXES: Final = {"gamma": "weight", "beta": "bias"}
 _BIASES: Final = ("exp_probs_b",)  # of no matrix
 _PARTS_OF_LAYERS: Final = frozenset(
@@ -38,7 +40,9 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
     tied embeddings may be there under the output matrix's name alone.
     """
     usual = {
-        family.usual_name(_modern(name)): tensor for name, tensor in tensors.items()
+        family.usual_name(_modern(name)): tensor
+        for name, tensor in tensors.items()
+        if not _TASKS.search(name)
     }
     if family.idle:
         usual = {
@@ -58,7 +62,11 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
 
 
 def _modern(name: str) -> str:
-    """Return today's name of a tensor of an old checkpoint's layer norm."""
+    """Return the usual name of an old checkpoint's layer norm, or an adapted matrix.
+
+    Adapters of tasks, which Jina has beside its matrices, are left out.
+    """
+    name = _ORIGINAL.sub(r".\1", name)
     module, _, suffix = name.rpartition(".")
     if suffix in _OLD_SUFFIXES and module.endswith("LayerNorm"):
         return f"{module}.{_OLD_SUFFIXES[suffix]}"

@@ -77,6 +77,11 @@ KIMI: dict[str, Any] = {
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
     "bert": {"attention__head_count_kv": 4},
+    "jina-bert-v2": {"attention__head_count_kv": 4},
+    "jina-bert-v3": {"attention__head_count_kv": 4},
+    "modern-bert": {"attention__head_count_kv": 4, "attention__sliding_window": 20},
+    "nomic-bert": {"attention__head_count_kv": 4},
+    "nomic-bert-moe": {"attention__head_count_kv": 4, "moe_every_n_layers": 2},
     "apertus": {
         "xielu.alpha_p": 0.4,
         "xielu.alpha_n": 0.1,
