@@ -24,6 +24,7 @@
     operating       tokens, templates, properties and measurements
     openai          OpenAI's endpoints
     anthropic       Anthropic's endpoints
+    page            the chat page
     ollama          Ollama's endpoints
 
 HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine
