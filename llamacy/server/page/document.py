@@ -52,7 +52,8 @@ def document() -> Document:
         before, after = html.split(place)
         html = before + inline + after
     body = html.encode()
-    return Document(body, f'"{hashlib.sha256(body).hexdigest()}"', _policy(style, script))
+    etag = f'"{hashlib.sha256(body).hexdigest()}"'
+    return Document(body, etag, _policy(style, script))
 
 
 def script_of(first: str) -> str:

@@ -177,7 +177,6 @@ function finish(run) {
   if (state.runs.get(chat.id) === run) state.runs.delete(chat.id);
   const isThere = state.chats.has(chat.id) && chat.messages.includes(message);
   if (isThere) keepChat(chat); // unless it was deleted, or the answer was replaced
-  changed("answer", run);
   changed("ended", run);
   changed("chats");
 }

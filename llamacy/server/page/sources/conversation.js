@@ -44,6 +44,14 @@ export function showProgress(run) {
   waiting.add(run.message);
 }
 
+/** Show an answer that has ended, without waiting for a frame: hidden pages have none. */
+export function showEnd(run) {
+  if (run.chat !== state.current) return;
+  waiting.delete(run.message);
+  updateAnswer(run.message);
+  follow();
+}
+
 /** Return the text of an answer without its marks, to be read out. */
 export function plainTextOf(message) {
   return shown.get(message)?.text.textContent ?? message.content;

@@ -193,10 +193,12 @@ function sides(mark, before, after) {
   };
 }
 
+/** Close the innermost emphasis; two marks close strong emphasis first, and one none. */
 function closeEmphasis(spans, mark, left) {
-  let place = left >= 2 ? spans.opener(mark + mark) : -1;
-  const isStrong = place >= 0;
-  if (!isStrong) place = spans.opener(mark);
+  const strong = left > 1 ? spans.opener(mark + mark) : -1;
+  const weak = spans.opener(mark);
+  const isStrong = left === 2 ? strong >= 0 : strong > weak;
+  const place = isStrong ? strong : weak;
   if (place < 0) return false;
   spans.wrap(place, element(isStrong ? "strong" : "em"));
   spans.at += isStrong ? 2 : 1;

@@ -15,7 +15,9 @@
 // No framework and no build step: the server joins these modules into one script.
 
 import { findModels, send } from "./answering.js";
-import { plainTextOf, sends, showConversation, showProgress, watchScroll } from "./conversation.js";
+import {
+  plainTextOf, sends, showConversation, showEnd, showProgress, watchScroll,
+} from "./conversation.js";
 import { ask, watchDialogs } from "./dialogs.js";
 import { byId, element } from "./dom.js";
 import { exportJSON, exportMarkdown } from "./exporting.js";
@@ -37,7 +39,11 @@ const VIEWS = {
     showControls();
   },
   answer: showProgress,
-  ended: announce,
+  ended: (run) => {
+    showEnd(run);
+    showControls();
+    announce(run);
+  },
   models: showModels,
   settings: showAppearance,
   notice: showNotice,
@@ -108,14 +114,11 @@ async function askForKey(again) {
  * of each piece, which would interrupt what they say.
  */
 function announce(run) {
-  showControls();
   if (run.chat !== state.current) return;
   const { ending, problem } = run.message;
-  requestAnimationFrame(() => {
-    const text = plainTextOf(run.message);
-    const said = text.length > READ_OUT ? `${text.slice(0, READ_OUT)} …` : text;
-    byId("announcer").textContent = problem ?? (ending === "stopped" ? "Stopped." : said);
-  });
+  const text = plainTextOf(run.message);
+  const said = text.length > READ_OUT ? `${text.slice(0, READ_OUT)} …` : text;
+  byId("announcer").textContent = problem ?? (ending === "stopped" ? "Stopped." : said);
 }
 
 /** Send what was written; while an answer is written, the text waits in its field. */

@@ -47,9 +47,9 @@ function elementsOf(lines, depth) {
   return splitBlocks(lines, depth).map((block) => elementOf(block, depth));
 }
 
-/** The page has a first and a second level of headings, so those of answers are lower. */
+/** The page has a heading of the first level, so those of answers are lower. */
 function headingElement(block) {
-  const level = Math.min(block.level + 2, 6);
+  const level = Math.min(block.level + 1, 6);
   return fillInline(element(`h${level}`, { class: `level-${block.level}` }), block.text);
 }
 
