@@ -195,7 +195,7 @@ function figures(measured) {
   const { tokens, rate, wait, isExact } = measured;
   const count = `${isExact ? "" : "about "}${tokens} ${tokens === 1 ? "token" : "tokens"}`;
   const speed = rate === null ? [] : [`${rate.toFixed(rate < 10 ? 1 : 0)} tokens/s`];
-  return [count, ...speed, `${wait.toFixed(1)} s to the first`].join(" · ");
+  return [count, ...speed, `began after ${wait.toFixed(1)} s`].join(" · ");
 }
 
 function button(label, onclick) {

@@ -34,9 +34,9 @@ export function watchSidebar() {
   byId("sidebar").addEventListener("click", (event) => {
     if (event.target.closest("a")) toggle(false);
   });
-  byId("sidebar").addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !isOpen()) return;
-    event.stopPropagation();
+    event.stopPropagation(); // it would stop an answer
     toggle(false);
     opener.focus();
   });
