@@ -52,6 +52,37 @@ def test_a_lost_connection_keeps_the_answer(browser: Any, relay: Relay) -> None:
         expected(watched)
 
 
+def test_a_server_that_falls_silent_is_not_waited_for(
+    browser: Any, relay: Relay
+) -> None:
+    with opened(browser, f"{relay.url}/") as watched:
+        page = watched.page
+        page.locator("#model").wait_for()
+        page.clock.install()
+        relay.stall_after(4000)
+        say(page, LONG, wait=False)
+        begun(page)
+        page.clock.fast_forward(61_000)
+        page.locator(".problem", has_text="says nothing").wait_for()
+        assert LONG[4:].startswith(said(page)[1])
+
+
+def test_an_answer_stopped_before_it_began_says_so(browser: Any, relay: Relay) -> None:
+    with opened(browser, f"{relay.url}/") as watched:
+        page = watched.page
+        page.locator("#model").wait_for()
+        relay.stall_after(0)
+        say(page, LONG, wait=False)
+        page.get_by_text("Waiting for the server").wait_for()
+        page.keyboard.press("Escape")
+        page.locator(".problem", has_text="Stopped.").wait_for()
+        relay.flow()
+        page.get_by_role("button", name="Try again").click()
+        ended(page)
+        assert said(page)[1].strip() == LONG[4:].strip()
+        assert page.evaluate("document.activeElement.id") == "prompt"
+
+
 def test_a_server_that_is_down_is_asked_again(browser: Any, relay: Relay) -> None:
     with opened(browser, f"{relay.url}/") as watched:
         page = watched.page

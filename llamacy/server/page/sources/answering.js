@@ -92,6 +92,7 @@ async function write(chat, message) {
   keepChat(chat);
   if (chat === state.current) changed("chat");
   changed("chats");
+  changed("begun", run);
   const timer = setTimeout(() => noteLoading(run), SAY_LOADING_AFTER);
   try {
     for await (const happening of streamAnswer(request(chat, message), run.control.signal)) {

@@ -20,13 +20,20 @@ let isFollowing = true;
 export function showConversation() {
   const chat = state.current;
   const messages = byId("messages");
+  const hadFocus = messages.contains(document.activeElement);
   messages.replaceChildren(...chat.messages.map((message) => messageElement(chat, message)));
   byId("welcome").hidden = chat.messages.length > 0;
   byId("welcome-model").textContent = modelInUse() || "a model on the server";
   byId("title").textContent = titleOf(chat);
   document.title = `${titleOf(chat)} – llamacy`;
+  if (hadFocus) focusPrompt(); // its button is gone
   isFollowing = true;
   follow();
+}
+
+/** Let the person write, unless that would open the keyboard of a touch screen. */
+export function focusPrompt() {
+  if (!isTouched()) byId("prompt").focus();
 }
 
 const waiting = new Set(); // messages to be shown again at the next frame
@@ -115,7 +122,11 @@ function editInPlace(chat, message, article) {
 /** Say whether a key press in a field is meant to send it: not on a touch keyboard. */
 export function sends(event) {
   const isEnter = event.key === "Enter" && !event.shiftKey && !event.isComposing;
-  return isEnter && !matchMedia("(pointer: coarse)").matches;
+  return isEnter && !isTouched();
+}
+
+function isTouched() {
+  return matchMedia("(pointer: coarse)").matches;
 }
 
 function answerParts(chat, message) {
@@ -174,8 +185,8 @@ function showStatus(status, run) {
 /** Show why an answer ended, and what can be done with it. */
 function showEnding(parts, message, run) {
   const ending = run ? "" : (message.ending ?? "cut");
-  const problem = message.problem ?? REASONS[ending] ?? "";
-  parts.problem.hidden = !problem || ending === "stopped" || Boolean(run);
+  const problem = run ? "" : problemOf(message, ending);
+  parts.problem.hidden = !problem;
   parts.problem.textContent = problem;
   parts.foot.hidden = Boolean(run) && run.phase !== "writing";
   if (parts.actionsFor === ending) return; // so that a button keeps the focus
@@ -188,6 +199,13 @@ function showEnding(parts, message, run) {
     ...(ending ? [button("Try again", () => answerAgain(chat, message))] : []),
     ...(canGoOn ? [button("Go on", () => continueAnswer(chat))] : []),
   );
+}
+
+/** Return what is to be said of an answer's end; nothing if the answer says enough. */
+function problemOf({ problem, content, reasoning }, ending) {
+  if (problem) return problem;
+  if (ending === "stop") return content || reasoning ? "" : "The model has answered nothing.";
+  return ending === "stopped" && content ? "" : REASONS[ending];
 }
 
 function figures(measured) {

@@ -16,7 +16,7 @@
 
 import { findModels, send } from "./answering.js";
 import {
-  plainTextOf, sends, showConversation, showEnd, showProgress, watchScroll,
+  focusPrompt, plainTextOf, sends, showConversation, showEnd, showProgress, watchScroll,
 } from "./conversation.js";
 import { ask, watchDialogs } from "./dialogs.js";
 import { byId, element } from "./dom.js";
@@ -39,6 +39,7 @@ const VIEWS = {
     showControls();
   },
   answer: showProgress,
+  begun: () => (byId("announcer").textContent = "An answer is being written."),
   ended: (run) => {
     showEnd(run);
     showControls();
@@ -129,7 +130,6 @@ function submit(event) {
   if (!text || !state.models.length || state.runs.has(state.current.id)) return;
   field.value = "";
   grow();
-  byId("announcer").textContent = "Sent. An answer is being written.";
   send(text);
   history.replaceState(null, "", `#${state.current.id}`);
   field.focus();
@@ -144,8 +144,10 @@ function grow() {
 }
 
 function stopCurrent() {
-  state.runs.get(state.current.id)?.stop();
-  byId("prompt").focus();
+  const run = state.runs.get(state.current.id);
+  if (!run) return;
+  run.stop();
+  focusPrompt();
 }
 
 async function rename() {
@@ -170,7 +172,7 @@ async function remove() {
 
 function openFromAddress() {
   openChat(location.hash.slice(1));
-  byId("prompt").focus();
+  focusPrompt();
 }
 
 /** Go on to a new chat, at an address that names none. */
@@ -221,7 +223,7 @@ function watchControls() {
   addEventListener("hashchange", openFromAddress);
   addEventListener("keydown", (event) => {
     const isInDialog = document.querySelector("dialog[open], :popover-open");
-    if (event.key === "Escape" && !isInDialog) stopCurrent();
+    if (event.key === "Escape" && !event.isComposing && !isInDialog) stopCurrent();
   });
 }
 

@@ -3,6 +3,8 @@
 
 import { loadKey } from "./storage.js";
 
+const MAX_SILENCE = 60_000; // milliseconds; the server says something every second
+
 /** The server has refused a request. */
 export class RefusedError extends Error {
   constructor(message, status) {
@@ -86,11 +88,18 @@ async function* eventsOf(stream) {
   }
 }
 
+/** Read the next bytes. A network that is gone may tell neither side: then none come. */
 async function read(reader) {
+  let timer;
+  const silence = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new LostError("The server says nothing.")), MAX_SILENCE);
+  });
   try {
-    return await reader.read();
+    return await Promise.race([reader.read(), silence]);
   } catch (error) {
     throw asLost(error, "The connection was lost.");
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -112,9 +121,10 @@ async function fetched(path, options = {}) {
   return response;
 }
 
-/** A request that the page itself has ended stays an AbortError. */
+/** Return an error of the network as one of ours; that of an ended request stays. */
 function asLost(error, message) {
-  return error.name === "AbortError" ? error : new LostError(message);
+  const isKnown = error.name === "AbortError" || error instanceof LostError;
+  return isKnown ? error : new LostError(message);
 }
 
 async function refusal(response) {
