@@ -93,7 +93,8 @@ function showNotice(text, again) {
 /** Ask for the API key, and then do again what needed it. */
 async function askForKey(again) {
   if (byId("question").open) return;
-  const wanted = loadKey() ? "The server does not accept this key." : "This server asks for a key.";
+  const isWrong = loadKey() !== "";
+  const wanted = isWrong ? "The server does not accept this key." : "This server asks for a key.";
   const key = await ask({
     title: "API key",
     text: `${wanted} It is kept until this tab is closed.`,

@@ -10,8 +10,8 @@ export function showChats() {
   const focused = document.activeElement?.closest("#chats a")?.hash;
   byId("chats").replaceChildren(...chats.map((chat) => element("li", {}, linkTo(chat))));
   if (focused) document.querySelector(`#chats a[href="${CSS.escape(focused)}"]`)?.focus();
-  const isNew = !state.chats.has(state.current?.id);
-  byId("new-chat").toggleAttribute("aria-current", isNew);
+  if (state.chats.has(state.current?.id)) byId("new-chat").removeAttribute("aria-current");
+  else byId("new-chat").setAttribute("aria-current", "page");
 }
 
 function linkTo(chat) {

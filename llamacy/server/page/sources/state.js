@@ -29,7 +29,7 @@ export function changed(topic, ...details) {
 }
 
 /** Return a new chat, which is not stored before it has a message. */
-export function newChat() {
+function newChat() {
   return {
     id: crypto.getRandomValues(new Uint32Array(3)).join("-"),
     title: "",
