@@ -120,6 +120,22 @@ def test_a_chat_is_written_to_while_another_is_shown(page: Any) -> None:
     assert said(page)[1].strip() == LONG[4:].strip()
 
 
+def test_chats_of_another_tab_appear_and_go(page: Any, url: str) -> None:
+    other = page.context.new_page()
+    other.goto(f"{url}/")
+    say(page, "say one")
+    other.get_by_role("link", name="say one").click()
+    other.locator("h1", has_text="say one").wait_for()
+    assert said(other) == ["say one", "one"]
+    say(page, "say two")
+    other.locator(".said", has_text="say two").wait_for()
+    button(page, "This chat").click()
+    button(page, "Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    other.locator("#welcome").wait_for()
+    assert other.locator("#chats li").count() == 0
+
+
 def test_a_page_closed_meanwhile_keeps_what_was_written(page: Any) -> None:
     say(page, LONG, wait=False)
     begun(page)

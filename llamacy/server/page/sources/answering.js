@@ -64,6 +64,7 @@ class Run {
     this.phase = "waiting"; // "loading", "reading", "writing"
     this.progress = 0; // the share of the prompt that was read
     this.pieces = 0; // about one for each token
+    this.thought = null; // seconds of reasoning before the first text
     this.usage = null;
     this.began = performance.now();
     this.first = null; // when the first piece came
