@@ -102,6 +102,9 @@ def serve(
             "8G; idle ones are unloaded for another.",
         ),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Show a chat page at /.")
+    ] = True,
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
     """Serve models to the clients of OpenAI, Anthropic and Ollama.
@@ -144,6 +147,7 @@ def serve(
             api_keys=keys,
             allowed_hosts=allowed_host or (),
             allowed_origins=allowed_origin or (),
+            page=page,
         )
         run_server(application, host, port, list(served))
 
