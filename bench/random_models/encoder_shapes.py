@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from random_models.shape import Shape
-from random_models.shapes import sizes
+from random_models.shapes import beside_recurrent, sizes
 
 _QKV: Final = ("attn_qkv",)
 _BIASES: Final = (
@@ -26,6 +27,11 @@ def _encoder(
         ".attention.causal": False,
         "tokenizer.ggml.token_type_count": n_types,
     }
+
+
+def _both_ways(keys: Mapping[str, Any], pooling: int = 1) -> dict[str, Any]:
+    """Return the keys of a model like those that write texts, as an encoder."""
+    return {**keys, ".pooling_type": pooling, ".attention.causal": False}
 
 
 ENCODER_SHAPES: Final[dict[str, Shape]] = {
@@ -69,6 +75,36 @@ ENCODER_SHAPES: Final[dict[str, Shape]] = {
         _encoder(1024, 16, 4096, 8192, 1, rope__freq_base=20000.0),
         _BIASES,
         joined=_QKV,
+    ),
+    "embeddinggemma-300m": Shape(
+        *("gemma-embedding", 24, 262144),
+        _both_ways(
+            sizes(
+                *(768, 3, 1, 256, 1152),
+                context_length=2048,
+                attention__sliding_window=512,
+                rope__freq_base=1e6,
+            )
+        ),
+        n_tiny_layers=6,
+    ),
+    "eurobert-210m": Shape(
+        "eurobert", 12, 128256, _both_ways(sizes(768, 12, 12, 64, 3072))
+    ),
+    "llama-nemotron-embed-1b": Shape(
+        "llama-embed", 16, 128256, _both_ways(sizes(2048, 32, 8, 64, 8192))
+    ),
+    "lfm2.5-embedding-350m": Shape(
+        *("lfm2", 16, 65536),
+        _both_ways(
+            sizes(
+                *(1024, 16, beside_recurrent(8, 2, 5, 8, 10, 12, 14), 64, 4608),
+                shortconv__l_cache=3,
+                rope__freq_base=1e6,
+            ),
+            pooling=2,
+        ),
+        n_tiny_layers=4,
     ),
 }
 """Shapes by the names that a command takes."""

@@ -24,6 +24,7 @@ from llamacy.architectures import (
     dots1,
     ernie4_5,
     ernie4_5_moe,
+    eurobert,
     exaone4,
     falcon,
     falcon_h1,
@@ -31,6 +32,7 @@ from llamacy.architectures import (
     gemma2,
     gemma3,
     gemma4,
+    gemma_embedding,
     glm4,
     glm4moe,
     gpt2,
@@ -52,6 +54,7 @@ from llamacy.architectures import (
     lfm2moe,
     lfm3,
     llama,
+    llama_embed,
     mamba,
     mamba2,
     mellum,
@@ -100,11 +103,13 @@ ARCHITECTURES = {
     "dots1": Architecture(dots1, is_mixture=True),
     "ernie4_5": Architecture(ernie4_5),
     "ernie4_5-moe": Architecture(ernie4_5_moe, is_mixture=True),
+    "eurobert": Architecture(eurobert),
     "exaone4": Architecture(exaone4),
     "falcon": Architecture(falcon),
     "falcon-h1": Architecture(falcon_h1),
     "gemma": Architecture(gemma),
     "gemma2": Architecture(gemma2),
+    "gemma-embedding": Architecture(gemma_embedding),
     "gemma3": Architecture(gemma3),
     "gemma4": Architecture(gemma4),
     "glm4": Architecture(glm4),
@@ -128,6 +133,7 @@ ARCHITECTURES = {
     "lfm2moe": Architecture(lfm2moe, is_mixture=True),
     "lfm3": Architecture(lfm3),
     "llama": Architecture(llama),
+    "llama-embed": Architecture(llama_embed),
     "mamba": Architecture(mamba),
     "mamba2": Architecture(mamba2),
     "mellum": Architecture(mellum, is_mixture=True),
@@ -160,7 +166,7 @@ ARCHITECTURES = {
     "starcoder2": Architecture(starcoder2),
 }
 
-ENCODERS: Final = frozenset("eurobert gemma-embedding neo-bert t5encoder".split())
+ENCODERS: Final = frozenset("neo-bert t5encoder".split())
 """Families that embed texts, and that are not among these."""
 
 ENCODER_NOTE: Final = ", an encoder, of which only the tokenizer can be used"

@@ -136,9 +136,12 @@ class ShortConvConfig:
     ----------
     n_kernel : int
         Tokens that a row sees, its own among them.
+    n_after : int
+        Those of them that come after the row; 0 but in an encoder.
     """
 
     n_kernel: int
+    n_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,8 @@ class SelectiveScanConfig:
     is_normed : bool
         Whether that, what writes and what reads are normed where a file has no weights
         for it.
+    norm_eps : float
+        What these norms add; 0 for as much as the others.
     """
 
     n_channels: int
@@ -233,6 +238,7 @@ class SelectiveScanConfig:
     n_step: int
     n_kernel: int
     is_normed: bool = False
+    norm_eps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

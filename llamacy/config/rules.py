@@ -59,7 +59,7 @@ class FamilyRules:
     activations : mapping of str to str
         Activations of networks by their names in files, `""` for a file that has no
         key; {} for a family whose files do not name any.
-    classifier_pooling : {"cls", "mean", "last"}
+    classifier_pooling : {"cls", "mean", "last", "late"}
         How rows become what a classifier reads where a file does not say.
     classifier_activation : {"tanh", "gelu_erf"}
         The nonlinear part of a classifier's first layer.
@@ -107,7 +107,7 @@ class FamilyRules:
     is_causal: bool = True
     alibi_bias: float = 0.0
     activations: Mapping[str, str] = field(default_factory=dict)
-    classifier_pooling: Literal["cls", "mean", "last"] = "cls"
+    classifier_pooling: Literal["cls", "mean", "last", "late"] = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     keys: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ _SSM: Final = (
     *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
     "ssm.group_count",
 )
-_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms")
+_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms", "ssm.norm_epsilon")
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
 _LATENT: Final = (
     *("attention.q_lora_rank", "attention.kv_lora_rank"),
@@ -233,12 +233,19 @@ _RULES: Final = {
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
     ),
+    "eurobert": FamilyRules(is_causal=False, classifier_activation="gelu_erf"),
     "exaone4": FamilyRules(window_period=4),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
     "falcon-h1": FamilyRules(scan="beside", keys=_SSM),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
+    ),
+    "gemma-embedding": FamilyRules(
+        window_period=6,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        is_causal=False,
     ),
     "gemma4": FamilyRules(
         window_period=6,
@@ -283,7 +290,11 @@ _RULES: Final = {
         keys=(*ROUTER_KEYS, *_LATENT, *_KIMI_DELTA),
         gating="sigmoid",
     ),
-    "lfm2": FamilyRules(has_recurrent_layers=True, window_period=0, keys=_SHORT_CONV),
+    "lfm2": FamilyRules(
+        has_recurrent_layers=True,
+        window_period=0,
+        keys=(*_SHORT_CONV, "embedding_length_out"),
+    ),
     "lfm2moe": FamilyRules(
         has_recurrent_layers=True,
         keys=(*ROUTER_KEYS, *_SHORT_CONV),
@@ -296,6 +307,7 @@ _RULES: Final = {
         keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
+    "llama-embed": FamilyRules(is_causal=False, classifier_pooling="mean"),
     "mamba": FamilyRules(
         has_recurrent_layers=True, scan="only", is_selective=True, keys=_MAMBA
     ),

@@ -80,6 +80,8 @@ def test_both_executors_agree_on_the_tiny_model_of_an_encoder(
     [
         *(("minilm-l6", 22.6), ("modernbert-base", 149.0), ("nomic-embed-1.5", 136.7)),
         *(("nomic-embed-2-moe", 475.3), ("jina-2-base", 136.8), ("jina-3", 558.3)),
+        *(("embeddinggemma-300m", 302.9), ("eurobert-210m", 211.8)),
+        *(("llama-nemotron-embed-1b", 1235.8), ("lfm2.5-embedding-350m", 354.5)),
     ],
 )
 def test_encoders_are_as_large_as_the_published_models(

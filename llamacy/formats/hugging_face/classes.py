@@ -15,6 +15,7 @@ from typing import Final
 
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
@@ -47,6 +48,7 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **kimi_delta.DEFAULTS,
     **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
+    **bidirectional.DEFAULTS,
     **modern_bert.DEFAULTS,
     **nomic_bert.DEFAULTS,
     **jina_bert.DEFAULTS,
@@ -58,6 +60,7 @@ CLASSIFIERS: Final[Mapping[str, str]] = {
     **modern_bert.CLASSIFIERS,
     **nomic_bert.CLASSIFIERS,
     **jina_bert.CLASSIFIERS,
+    **bidirectional.CLASSIFIERS,
 }
 """Classes that score texts, and the class of the encoder within."""
 
@@ -78,6 +81,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "nemotron_h": "NemotronHForCausalLM",
     "jamba": "JambaForCausalLM",
     "mamba": "MambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
@@ -141,6 +145,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
     **encoders.MODEL_TYPES,
+    **bidirectional.MODEL_TYPES,
     **modern_bert.MODEL_TYPES,
     **nomic_bert.MODEL_TYPES,
     **jina_bert.MODEL_TYPES,
@@ -151,6 +156,7 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
     "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
+    **bidirectional.SAME_CLASSES,
     **modern_bert.SAME_CLASSES,
     **nomic_bert.SAME_CLASSES,
     **jina_bert.SAME_CLASSES,

@@ -14,6 +14,7 @@ the first of these files that it is in place in:
 - `bailing_hybrid`: Ling 3.0, the same with gates of attention;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `encoders`: BERT and its kin, which embed texts;
+- `bidirectional`: EuroBERT and others, encoders that are families like LLaMA;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
 - `layer_norm_families`: layer norms, as in GPT-2, GPT-NeoX, Falcon and Command R;
@@ -28,6 +29,7 @@ from typing import Final
 
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
@@ -111,6 +113,7 @@ FAMILIES: Final = {
     **kimi_delta.FAMILIES,
     **bailing_hybrid.FAMILIES,
     **encoders.FAMILIES,
+    **bidirectional.FAMILIES,
     **modern_bert.FAMILIES,
     **nomic_bert.FAMILIES,
     **jina_bert.FAMILIES,

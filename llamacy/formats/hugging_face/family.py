@@ -189,6 +189,11 @@ class Family:
         How it has its experts; None for a dense family.
     dense : Family or None
         The row of its models without experts, if their networks have other names.
+    both_ways : Family or None
+        The row of its models with `use_bidirectional_attention`; None for a family that
+        has none.
+    is_causal : bool
+        Whether rows see nothing after them, unless config.json says otherwise.
     activations : tuple of str
         Names of the one activation of the feed-forward part, the usual one first.
     names_activation : bool
@@ -256,6 +261,8 @@ class Family:
     plain_norms: frozenset[str] = frozenset()
     mixture: Mixture | None = None
     dense: Family | None = None
+    both_ways: Family | None = None
+    is_causal: bool = True
     activations: tuple[str, ...] = ("silu", "swish")
     names_activation: bool = False
     exact_gelu: str = ""

@@ -84,6 +84,9 @@ REFUSED: Final = (
 )
 """Keys that must not be there, unless false, 0 or empty: they change the model."""
 
+CAUSAL: Final = "is_causal"
+"""A key of all classes: false makes a model an encoder."""
+
 _ALIASES: Final = {
     "num_local_experts": "num_experts",
     "num_experts": "num_local_experts",
@@ -159,6 +162,8 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
     for key, value in values.items():
         if key in defaults and (value is not None or not _is_kept(key, defaults[key])):
             own[key] = value
+    if values.get(CAUSAL) is False:
+        own[CAUSAL] = False
     passed = _passed_over(values, defaults)
     for key in ("rope_scaling", "rope_parameters"):
         passed += _strange_rope_keys(key, values.get(key), name)
@@ -179,7 +184,7 @@ def _is_kept(key: str, default: object) -> bool:
 
 def _passed_over(values: Mapping[str, Any], known: Iterable[str]) -> list[str]:
     """Name the keys that would change something if they were read."""
-    silent = HARMLESS.union(known)
+    silent = HARMLESS.union(known, (CAUSAL,))
     return [key[:64] for key, value in values.items() if value and key not in silent]
 
 

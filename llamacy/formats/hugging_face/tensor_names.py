@@ -131,11 +131,18 @@ def _changes_model(rest: str, modules: Iterable[str]) -> bool:
     return any(rest == each or rest.startswith(f"{each}.") for each in modules)
 
 
-def check_complete(names: Container[str], config: Config, path: Path) -> None:
+def is_bare(names: Container[str], family: Family) -> bool:
+    """Whether a model was saved without its output matrix: one that embeds texts."""
+    return family.own_name("model.embed_tokens.weight") not in names
+
+
+def check_complete(
+    names: Container[str], config: Config, path: Path, *, may_lack_head: bool
+) -> None:
     """Check for all tensors that the family and config.json require."""
     family = config.family
     for theirs, ours in _outside(family).items():
-        if ours == "output" and config.is_tied:
+        if ours == "output" and may_lack_head:
             continue
         is_there = theirs in OUTSIDE or ours in config.parts
         for suffix in _suffixes(theirs, ours, config) if is_there else ():

@@ -40,6 +40,7 @@ from llamacy.formats.hugging_face.tensor_names import (
     check_complete,
     full_name,
     gguf_part,
+    is_bare,
     layer_of,
     named_as_usual,
 )
@@ -88,6 +89,7 @@ def translate(
         A tensor would change the model in a way that the family does not have.
     """
     tensors = without_images(tensors, config.family, path)
+    may_lack_head = config.is_tied or is_bare(tensors, config.family)
     tensors, constants = _without_constants(
         named_as_usual(tensors, config.family), config.family
     )
@@ -100,7 +102,7 @@ def translate(
         translation.take(name, source)
     translation.add_norms_of_heads()
     _note_passed(translation.passed, path)
-    check_complete(translation.tensors, config, path)
+    check_complete(translation.tensors, config, path, may_lack_head=may_lack_head)
     translation.drop_zeros()
     translation.add_experts()
     translation.add_rope_divisors()

@@ -59,8 +59,10 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "n_routed_experts": "num_experts",
     },
     "MambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
+    "FalconMambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
+    "Lfm2BidirectionalModel": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm2MoeForCausalLM": {
         "norm_eps": "rms_norm_eps",

@@ -9,7 +9,11 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.tokenizers.attributes import BEGIN_KEY
 from llamacy.tokenizers.hugging_face.chat_templates import add_chat_templates
-from llamacy.tokenizers.hugging_face.processor import Around, read_processor
+from llamacy.tokenizers.hugging_face.processor import (
+    Around,
+    has_two_ends,
+    read_processor,
+)
 from llamacy.tokenizers.hugging_face.token_list import TokenList
 
 # GGUF's names by those of Hugging Face
@@ -71,6 +75,8 @@ class Special:
             The tokens before and after a text, where the class of a vocabulary for
             encoders says so rather than a tokenizer.json.
         """
+        if self._whole is not None and has_two_ends(self._whole):
+            metadata.flag("tokenizer.ggml.add_sep_token", True)
         if metadata.values["tokenizer.ggml.model"] in ENCODERS:
             if around is None and self._whole is not None:
                 around = read_processor(self._whole)

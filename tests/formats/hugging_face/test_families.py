@@ -50,7 +50,7 @@ def test_every_class_belongs_to_a_known_family() -> None:
     for name, family in FAMILIES.items():
         ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
         of_encoders = ("Model", "ForSequenceClassification")
-        is_causal = family_rules(family.architecture).is_causal
+        is_causal = family_rules(family.architecture).is_causal and family.is_causal
         assert name.endswith(ends if is_causal else of_encoders)
         assert family.architecture in ARCHITECTURES
         ours = {(part, BARE.get(name)) for name, part in family.layer.items()}
@@ -59,7 +59,8 @@ def test_every_class_belongs_to_a_known_family() -> None:
         assert family.biased - {"cls", "cls.norm"} <= {*family.layer.values(), *outside}
         is_mixture = ARCHITECTURES[family.architecture].is_mixture
         assert is_mixture <= (family.mixture is not None)
-        found |= {each.architecture for each in (family, family.dense) if each}
+        rows = family, family.dense, family.both_ways
+        found |= {each.architecture for each in rows if each}
     assert found == set(ARCHITECTURES) - {"bailingmoe2"}  # transformers has no class
 
 
