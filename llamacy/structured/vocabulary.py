@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from llamacy.structured.library import llguidance
 from llamacy.tokenizers.base import Tokenizer
 
-# user-defined tokens that mark parts of an answer, as Qwen's are
-_MARK = re.compile(rb"</?[\w:]*(think|tool)[\w:]*>")
+# user-defined tokens that mark parts of an answer, as Qwen's and Gemma's are
+_MARK = re.compile(rb"<\|?/?[\w:]*(think|tool|channel)[\w:]*\|?>")
 
 
 # Tokens that are handled together inside strings: those of a few characters, for

@@ -58,8 +58,7 @@ class ToolCallStyle:
     write : Write or None
         Writes calls as text between the marks; known where templates leave them out.
     form : CallForm or None
-        The text of calls that a constraint makes the model write; None where there is
-        no such constraint.
+        The text of calls that a constraint makes the model write.
     """
 
     open: str
@@ -159,6 +158,7 @@ GEMMA_4: Final = ToolCallStyle(
     _whole(tool_call_gemma.quoted),
     partial(InMarks, tool_call_gemma.QUOTE),
     others=(tool_call_gemma.QUOTE,),
+    form=call_forms.GEMMA_4,
 )
 
 
@@ -236,4 +236,5 @@ def minimax_style(types: Types) -> ToolCallStyle:
         Outside,
         must_close=True,
         others=(tool_call_minimax.MARK, "<tool_call>", "</tool_call>"),
+        form=call_forms.MINIMAX_3,
     )
