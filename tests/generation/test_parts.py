@@ -95,9 +95,7 @@ def test_rows_that_texts_leave_free_are_those_of_the_likeliest_drafts(
     assert {goal.n_asked for goal in goals} == {min(16 - len(parts), n_drafted)}
 
 
-def test_a_text_is_drafted_in_the_pass_that_reads_its_forced_tokens() -> (
-    None
-):
+def test_a_text_is_drafted_in_the_pass_that_reads_its_forced_tokens() -> None:
     def forced(n_forced: int) -> tuple[AnyRequest, Hopeful]:
         goal = Hopeful(0.9, 0.8, n_tokens=n_forced)
         goal.is_decoding = True

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from llamacy.chat.constrained.lark import Marks, in_pattern
+from llamacy.chat.constrained.lark import Marks, without
 from llamacy.chat.constrained.nested import NestedValues, sequence
 from llamacy.chat.constrained.notations import (
     NOTATIONS,
@@ -213,13 +213,11 @@ class _Writer:
         No tag of the form may be in it, which a reader would take for one of ours; nor
         may it be read as a value that is no text, if that is to follow a rule.
         """
-        inner = "|".join(map(in_pattern, self._inner_tags))
-        end = in_pattern(after)
-        parts = [f"/{value.pattern}{end}/", f"~/(.|\\n)*({inner})(.|\\n)*{end}/"]
+        parts = [value.pattern or "", without(*self._inner_tags)]
         if value.is_other:
-            parts += [f"~/{pattern}{end}/" for pattern in READ_AS_OTHERS]
+            parts += [f"~/{pattern}/" for pattern in READ_AS_OTHERS]
             parts.append(r"~/[\s\x1c-\x1f]*(true|false|null)(.|\n)*/")  # JSON goes on
-        return f"{rule}[lazy]: {' & '.join(parts)}\n"
+        return f"{rule}[lazy]: ({' & '.join(parts)}) {lark_text(after)}\n"
 
     @property
     def _inner_tags(self) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from llamacy.chat.constrained.patterns import text_pattern
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.tool_call_tags import typed_value
 from llamacy.structured.schema.alternatives import are_disjoint
-from llamacy.structured.schema.keywords import ASSERTIONS
+from llamacy.structured.schema.keywords import ASSERTIONS, STRING
 from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.references import References
 
@@ -21,7 +22,7 @@ class TextValue(NamedTuple):
     texts : list of str
         Texts that it may be.
     pattern : str or None
-        A regular expression of more texts.
+        The terminal of more texts.
     is_other : bool
         Whether a text that is read as another type, such as `5`, is none of those.
     others : list of (schema, Place)
@@ -34,9 +35,11 @@ class TextValue(NamedTuple):
     others: list[tuple[Any, Place]] = []
 
 
-ANY_TEXT: Final = r"(.|\n)*"
+_ANY_TEXT: Final = r"/(.|\n)*/"
+_LINE: Final = r"/[^\n]*/"  # a line break at an end may be taken for the tag's
 
-_PLAIN = frozenset({"type", "anyOf", "oneOf", "enum", "const"})
+_UNRULED: Final = "text without a rule, which tags cannot hold it to"
+
 _UNION = frozenset({"anyOf", "oneOf"})
 
 
@@ -69,52 +72,52 @@ def text_value(root: Mapping[str, Any], node: Any, at: Place) -> TextValue:
     if keywords & {"enum", "const"}:
         return TextValue(_texts(node, types, at))
     if keywords <= {"type"}:
-        return TextValue([], ANY_TEXT, is_other=False)
+        return TextValue([], _ANY_TEXT, is_other=False)
     if len(keywords) == 1 and keywords <= _UNION:
         (keyword,) = keywords
         return _union(root, node[keyword], types, at / keyword)
-    least, most = node.get("minLength", 0), node.get("maxLength")
-    if types == {"string"} and keywords <= {"type", "minLength", "maxLength"}:
-        if isinstance(least, int) and isinstance(most, int | None):
-            upper = "" if most is None else most
-            return TextValue([], rf"[^\n]{{{least},{upper}}}")
-    at.refuse("text without a rule, which tags cannot hold it to", sorted(keywords))
+    if types == {"string"} and keywords <= {"type", *STRING}:
+        return TextValue([], f"{text_pattern(node, at)} & {_LINE}", is_other=False)
+    at.refuse(_UNRULED, sorted(keywords))
 
 
 def _union(
     root: Mapping[str, Any], parts: Sequence[Any], types: frozenset[str], at: Place
 ) -> TextValue:
     """Return the values of alternatives, each of them text or no text at all."""
-    references = References(root)
-    texts, others, is_free = list[str](), list[tuple[Any, Place]](), False
-    is_ruled = False
-    if at.pointer.endswith("/oneOf"):
-        resolved = [references.resolved(part, at) for part in parts]
-        if not are_disjoint(resolved, lambda one: references.resolved(one, at)):
-            at.refuse("oneOf whose parts differ in type", len(parts))
+
+    def resolve(node: Any) -> Any:
+        return References(root).resolved(node, at)
+
+    if at.pointer.endswith("/oneOf") and not are_disjoint(parts, resolve):
+        at.refuse("oneOf whose parts differ in type", len(parts))
+    texts, others, patterns = list[str](), list[tuple[Any, Place]](), list[str]()
+    has_rules = False
     for i, part in enumerate(parts):
-        node, place = references.resolved(part, at / i), at / i
+        node, place = resolve(part), at / i
         if node is False:
             continue
-        node = {} if node is True else node
-        own = _types(root, node)
-        keywords = node.keys() & ASSERTIONS
+        keywords = frozenset() if node is True else node.keys() & ASSERTIONS
         if not keywords:  # anything fits
-            return TextValue([], ANY_TEXT, is_other=False)
-        is_ruled = is_ruled or not keywords <= {"type"}
+            return TextValue([], _ANY_TEXT, is_other=False)
+        has_rules = has_rules or not keywords <= {"type"}
+        own = _types(root, node)
         if own and "string" not in own:
             others.append((part, place))
         elif keywords & {"enum", "const"}:
             texts += _texts(node, types, place)
         elif keywords == {"type"}:
-            is_free = True
+            patterns.insert(0, _ANY_TEXT)
+        elif own == {"string"} and keywords <= {"type", *STRING} and not patterns:
+            patterns.append(f"{text_pattern(node, place)} & {_LINE}")
         else:
-            message = "text without a rule, which tags cannot hold it to"
-            place.refuse(message, sorted(keywords))
-    if is_free and not is_ruled:
-        return TextValue([], ANY_TEXT, is_other=False)
-    pattern = ANY_TEXT if is_free else None
-    return TextValue([] if is_free else texts, pattern, others=others)
+            place.refuse(_UNRULED, sorted(keywords))
+    if not has_rules:
+        return TextValue([], _ANY_TEXT, is_other=False)
+    is_free = _ANY_TEXT in patterns
+    return TextValue(
+        [] if is_free else texts, patterns[0] if patterns else None, others=others
+    )
 
 
 def _texts(node: Mapping[str, Any], types: frozenset[str], at: Place) -> list[str]:

@@ -50,6 +50,9 @@ SCHEMAS: Any = {
     "exact list": closed(a=list_of(TEXT, minItems=2, maxItems=2)),
     "text or null": closed(a={"anyOf": [TEXT, {"type": "null"}]}),
     "text or a small number": closed(a={"anyOf": [TEXT, SMALL]}),
+    "short text or a number": closed(
+        a={"anyOf": [{"type": "string", "maxLength": 9, "pattern": "x"}, SMALL]}
+    ),
     "text or a list": closed(a={"anyOf": [TEXT, list_of(INTEGER)]}),
     "constant or null": closed(a={"anyOf": [{"enum": ["a"]}, {"type": "null"}]}),
     "a union within": closed(a=closed(b={"anyOf": [TEXT, SMALL]})),
@@ -90,7 +93,6 @@ REFUSED = {
     ("coder", "mixed constants"): "#/properties/a",
     ("coder", "keys like marks"): '#/properties/<|"|>',
     ("coder", "keys that are no names"): "#/properties/a b",
-    ("coder", "patterns"): "#/properties/a",
     ("coder", "a reference alone"): "#/$ref",
 }
 
