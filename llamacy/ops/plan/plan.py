@@ -7,7 +7,7 @@ how batches run on it in `llamacy.ops.plan.running`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ from llamacy.ops.plan.cost import Cost
 from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
 from llamacy.ops.plan.held_memory import HeldMemory
+from llamacy.ops.plan.mtp_passes import MtpPasses
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight
 from llamacy.ops.plan.running import BatchRunner
@@ -38,8 +39,10 @@ from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.lookahead import Lookahead
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
+from llamacy.ops.state.sequence import SequenceState
 from llamacy.ops.vocabulary import Embed, Forward
 from llamacy.system.forks import Rank, fork_lock
 
@@ -65,6 +68,8 @@ class Plan(HeldMemory):
         Looks at the inputs of its matrices.
     embed : callable, optional
         The architecture's embedding pass.
+    draft : callable, optional
+        The architecture's pass of the MTP head that the model has.
 
     Raises
     ------
@@ -85,6 +90,7 @@ class Plan(HeldMemory):
         n_batch: int = N_BATCH,
         observer: Observer | None = None,
         embed: Embed | None = None,
+        draft: Forward | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
         self._lock = fork_lock(Rank.PLAN)
@@ -122,11 +128,18 @@ class Plan(HeldMemory):
         self._runner = BatchRunner(
             config, self._long_texts, self._pool, n_threads=n_threads, n_batch=n_batch
         )
+        self._mtp: MtpPasses | None = None
+        if draft is not None:
+            self._mtp = MtpPasses(
+                *(draft, config, weights, self._layout, self._pool),
+                *(self._long_texts, n_threads),
+            )
 
     def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
         """Return a plan of the same weights that looks at the inputs of matrices.
 
-        It shares the weights' memory, has no adapters, and runs beside this one.
+        It shares the weights' memory, has no adapters and no MTP head, and runs beside
+        this one.
 
         Parameters
         ----------
@@ -147,7 +160,7 @@ class Plan(HeldMemory):
         observer = Observer(chosen)
         plan = Plan(
             self._forward,
-            self._config,
+            replace(self._config, has_mtp=False),
             weights,
             n_threads=self._n_threads,
             kv_type=self._kv_type,
@@ -244,6 +257,55 @@ class Plan(HeldMemory):
             else:
                 runner.run_halves(compiled, plain, batch, logits)
         return logits
+
+    def look_ahead(self, sequence: SequenceState) -> Lookahead:
+        """Return what reads guessed tokens after those that a sequence holds.
+
+        It is to be closed before the sequence goes on.
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for it.
+        ClosedError
+            The model or the sequence is closed.
+        """
+        assert isinstance(sequence, PagedSequence)
+        with self._lock:
+            return self._open_mtp().look_ahead(sequence)
+
+    def draft(
+        self,
+        tokens: Sequence[int],
+        aheads: Sequence[Lookahead],
+        logits: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Read a token more with the MTP head alone, of one or several texts.
+
+        Parameters
+        ----------
+        tokens : sequence of int
+            A token of each text, 1 to 16 of them: its last one, which the model has not
+            read, and then guessed ones.
+        aheads : sequence of Lookahead
+            Of these texts.
+        logits : float32, (n_texts, n_vocab), or None
+            Where the logits go; None makes a new array.
+
+        Returns
+        -------
+        float32, (n_texts, n_vocab)
+            The head's logits of the tokens that follow.
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for the pages of the new tokens.
+        ClosedError
+            The model is closed.
+        """
+        with self._lock:
+            return self._open_mtp().run(tokens, aheads, logits)
 
     def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
         """Embed texts in one pass, which leaves nothing of them.
@@ -382,7 +444,7 @@ class Plan(HeldMemory):
         """Let weights, buffers and spare pages go."""
         with self._lock:
             self._is_closed = True
-            self._compiled = self._plain = self._embeddings = None
+            self._compiled = self._plain = self._embeddings = self._mtp = None
             self._weights = {}
             self._pool.trim()
 
@@ -394,6 +456,12 @@ class Plan(HeldMemory):
             n_batch=self.n_batch,
             observer=self._observer,
         )
+
+    def _open_mtp(self) -> MtpPasses:
+        self._check_open()
+        if self._mtp is None:
+            raise ArgumentError("draft: wanted a plan with the passes of an MTP head")
+        return self._mtp
 
     def _open_pass(self) -> CompiledPass:
         self._check_open()
