@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llamacy.generation.drafting.allotting import allot
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
@@ -83,7 +83,7 @@ def choose_parts(
     requests: Sequence[AnyRequest],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None = None,
+    proposer: Proposer[Any] | None = None,
 ) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
@@ -95,11 +95,11 @@ def choose_parts(
         Most rows of each kind.
     costs : RowCosts
         The costs of passes, which decide how much is drafted.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts all texts together.
     """
     growing = [one for one in requests if one.stage is Stage.GROWING]
-    parts = _decode_parts(growing[: limits.n_decode], limits, costs, draft_model)
+    parts = _decode_parts(growing[: limits.n_decode], limits, costs, proposer)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, MAX_READ_BESIDE)
@@ -110,7 +110,7 @@ def _decode_parts(
     growing: Sequence[AnyRequest],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None,
+    proposer: Proposer[Any] | None,
 ) -> list[Part]:
     """Give each text its row, and the free rows to the drafts that are worth most."""
     n_free = min(limits.n_decode - len(growing), limits.n_drafted)
@@ -118,8 +118,8 @@ def _decode_parts(
     if n_free and growing:
         for one in growing:
             one.begin_draft(n_free)
-        if draft_model is not None:
-            draft_model.write(len(growing), costs)
+        if proposer is not None:
+            proposer.write(len(growing), costs)
         n_drafted = allot([one.chances() for one in growing], n_free, costs)
     parts = [
         Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)

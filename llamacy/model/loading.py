@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -230,6 +230,8 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
         _, config = read_hyperparameters(file)
+        drafts = settings.drafting and settings.draft is None
+        config = replace(config, has_mtp=config.has_mtp and drafts)
         adapters = read_adapters(lora, config)
         weights = opened.enter_context(
             quantized(file, config, settings.file_type, settings.n_threads)

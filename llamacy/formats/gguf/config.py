@@ -149,7 +149,8 @@ def _n_layer(keys: Keys) -> int:
 
 def _has_mtp(file: ModelFile, keys: Keys, n_layer: int) -> bool:
     """Whether a single layer predicts further tokens, and the file has it."""
-    return keys.n_more_layers == 1 and f"blk.{n_layer}.nextn.eh_proj.weight" in file.tensors
+    projection = f"blk.{n_layer}.nextn.eh_proj.weight"
+    return keys.n_more_layers == 1 and projection in file.tensors
 
 
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:

@@ -140,7 +140,8 @@ class ReferenceExecutor:
                 raise ArgumentError(f"draft: wanted {wanted}")
             for ahead in aheads:
                 ahead.begin()
-            result: Array = self._draft(ReferenceOps(batch), self._config, self._weights)
+            ops = ReferenceOps(batch)
+            result: Array = self._draft(ops, self._config, self._weights)
             for ahead in aheads:
                 ahead.advance(1)
         if logits is None:
