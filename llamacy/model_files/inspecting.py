@@ -22,6 +22,7 @@ from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.plan.embedding import layout_of_pass
+from llamacy.ops.plan.mtp_passes import MOST_TEXTS
 from llamacy.ops.plan.packed_weights import mapped_bytes, weight_bytes
 from llamacy.ops.plan.pass_memory import Outline, buffer_bytes
 from llamacy.ops.plan.recorder import Node, Recorder
@@ -261,6 +262,11 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     layouts = {kind: StateLayout(kept, kind) for kind in KV_TYPES}
     layout = layouts["f16"] if config.is_causal else layout_of_pass(recorder.nodes)
     n_pages = 0 if config.is_causal else N_BATCH // PAGE
+    buffers = buffer_bytes(recorder.nodes, output, layout, N_BATCH)
+    if config.has_mtp:
+        of_head, its_output = _record(architecture.draft, config, specs, needed)
+        its_layout = layout.beside(of_head.states)
+        buffers += buffer_bytes(of_head.nodes, its_output, its_layout, MOST_TEXTS)
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -273,8 +279,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
         mapped_bytes=mapped_bytes(needed),
-        buffer_bytes=buffer_bytes(recorder.nodes, output, layout, N_BATCH)
-        + n_pages * layout.page_bytes,
+        buffer_bytes=buffers + n_pages * layout.page_bytes,
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         state_bytes=layouts["f16"].most_text_bytes,
         page_tokens=PAGE,

@@ -20,7 +20,7 @@ from llamacy.ops.state.sequence import SequenceState
 
 
 class Ahead(Protocol):
-    """What reads guessed tokens after one text."""
+    """Guessed tokens after one text, which the head reads."""
 
     def close(self) -> None:
         """Give the memory back; the text goes on."""
@@ -34,7 +34,7 @@ class MtpExecutor(Protocol):
         """Logits of a row."""
 
     def look_ahead(self, sequence: SequenceState) -> Any:
-        """Return what reads guessed tokens after those of a sequence: an `Ahead`."""
+        """Return the guessed tokens after a sequence, none yet: an `Ahead`."""
 
     def draft(
         self, tokens: list[int], aheads: list[Any], logits: NDArray[np.float32]
@@ -59,7 +59,7 @@ class MtpDrafter(ProposalDrafter):
     sequence : SequenceState or None
         Holds the tokens before it; None before the head was asked.
     ahead : Ahead or None
-        Reads guessed tokens, while the head proposes.
+        The guessed tokens, while the head proposes.
     """
 
     def __init__(self, ids: Iterable[int], head: MtpHead) -> None:

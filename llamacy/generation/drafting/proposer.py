@@ -38,7 +38,7 @@ class Proposer(ABC, Generic[DrafterT]):
     Parameters
     ----------
     name : str
-        What it is, for the log.
+        Its name in the log.
     n_vocab : int
         Logits of its passes.
     """

@@ -83,7 +83,7 @@ class MtpPasses:
         )
 
     def look_ahead(self, sequence: PagedSequence) -> Lookahead:
-        """Return what reads guessed tokens after those of a text, to be closed.
+        """Return a lookahead after a text, to be closed.
 
         Raises
         ------

@@ -259,7 +259,7 @@ class Plan(HeldMemory):
         return logits
 
     def look_ahead(self, sequence: SequenceState) -> Lookahead:
-        """Return what reads guessed tokens after those that a sequence holds.
+        """Return a lookahead, of no guessed tokens yet, after a sequence.
 
         It is to be closed before the sequence goes on.
 

@@ -120,7 +120,7 @@ class ReferenceExecutor:
             return logits
 
     def look_ahead(self, sequence: SequenceState) -> ReferenceSequence:
-        """Return what reads guessed tokens after those that a sequence holds."""
+        """Return a lookahead, of no guessed tokens yet, after a sequence."""
         return _own(sequence).fork()
 
     def draft(

@@ -1,8 +1,8 @@
 """Guessed tokens after a text, which only the model's MTP head reads.
 
 Their keys and values are in the text's own pages, behind its tokens, where the tokens
-that do follow are written over them. What else the head keeps is in a small block of
-its own: the text's states stay as they are.
+that do follow are written over them. Other states of the head are in a small block of
+its own: those of the text stay as they are.
 """
 
 from __future__ import annotations

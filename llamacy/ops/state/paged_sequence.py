@@ -200,7 +200,7 @@ class PagedSequence:
     def look_ahead(
         self, blocks: BlockPool, kept: Iterable[tuple[int, int, int]]
     ) -> Lookahead:
-        """Return what reads guessed tokens after those read, at least one.
+        """Return a lookahead after the tokens read, at least one.
 
         Parameters
         ----------
