@@ -119,11 +119,8 @@ class Ops(Protocol, Generic[Value, Weight]):
         the pass; with a window, `W // 2` of them before and after it.
         """
 
-    def append(self, k: Value, v: Value, *, state: KeyValues) -> Value:
-        """Append `k` and `v` to the sequences' `state`, which nothing attends to yet.
-
-        As `attention` does; the result is `k`.
-        """
+    def append(self, k: Value, v: Value, *, state: KeyValues) -> None:
+        """Append `k` and `v` to the sequences' `state`, as `attention` does."""
 
     def shared_attention(
         self,
