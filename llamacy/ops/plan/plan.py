@@ -7,7 +7,7 @@ how batches run on it in `llamacy.ops.plan.running`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from llamacy.ops.plan.compiling import (
     record_pass,
 )
 from llamacy.ops.plan.cost import Cost
+from llamacy.ops.plan.drafting_plan import DraftingPlan
 from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
 from llamacy.ops.plan.held_memory import HeldMemory
@@ -39,15 +40,13 @@ from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
-from llamacy.ops.state.lookahead import Lookahead
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
-from llamacy.ops.state.sequence import SequenceState
 from llamacy.ops.vocabulary import Embed, Forward
 from llamacy.system.forks import Rank, fork_lock
 
 
-class Plan(HeldMemory):
+class Plan(HeldMemory, DraftingPlan):
     """Runs an architecture's forward pass on packed weights.
 
     Parameters
@@ -258,55 +257,6 @@ class Plan(HeldMemory):
                 runner.run_halves(compiled, plain, batch, logits)
         return logits
 
-    def look_ahead(self, sequence: SequenceState) -> Lookahead:
-        """Return a lookahead, of no guessed tokens yet, after a sequence.
-
-        It is to be closed before the sequence goes on.
-
-        Raises
-        ------
-        OutOfMemoryError
-            There is no memory for it.
-        ClosedError
-            The model or the sequence is closed.
-        """
-        assert isinstance(sequence, PagedSequence)
-        with self._lock:
-            return self._open_mtp().look_ahead(sequence)
-
-    def draft(
-        self,
-        tokens: Sequence[int],
-        aheads: Sequence[Lookahead],
-        logits: NDArray[np.float32] | None = None,
-    ) -> NDArray[np.float32]:
-        """Read a token more with the MTP head alone, of one or several texts.
-
-        Parameters
-        ----------
-        tokens : sequence of int
-            A token of each text, 1 to 16 of them: its last one, which the model has not
-            read, and then guessed ones.
-        aheads : sequence of Lookahead
-            Of these texts.
-        logits : float32, (n_texts, n_vocab), or None
-            Where the logits go; None makes a new array.
-
-        Returns
-        -------
-        float32, (n_texts, n_vocab)
-            The head's logits of the tokens that follow.
-
-        Raises
-        ------
-        OutOfMemoryError
-            There is no memory for the pages of the new tokens.
-        ClosedError
-            The model is closed.
-        """
-        with self._lock:
-            return self._open_mtp().run(tokens, aheads, logits)
-
     def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
         """Embed texts in one pass, which leaves nothing of them.
 
@@ -456,12 +406,6 @@ class Plan(HeldMemory):
             n_batch=self.n_batch,
             observer=self._observer,
         )
-
-    def _open_mtp(self) -> MtpPasses:
-        self._check_open()
-        if self._mtp is None:
-            raise ArgumentError("draft: wanted a plan with the passes of an MTP head")
-        return self._mtp
 
     def _open_pass(self) -> CompiledPass:
         self._check_open()
