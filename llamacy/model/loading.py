@@ -106,12 +106,14 @@ def load(
         `model.engine.load().n_waiting` says how many wait.
     drafting : bool, default True
         Whether passes check several tokens at once where a text repeats what it or its
-        prompt says. No text is changed by it, and it is not done where measured times
-        show that it does not pay; calls may decide otherwise.
+        prompt says, or where the model's own MTP head says how it goes on. No text is
+        changed by it, and it is not done where measured times show that it does not
+        pay; calls may decide otherwise. False leaves an MTP head out of memory.
     draft : str or os.PathLike, optional
         A smaller model with the same tokens, of the same family for example: it drafts
-        what a text does not repeat. Each of its tokens takes a pass of it, so that it
-        should have a tenth of the weights or fewer. No text is changed by it.
+        what a text does not repeat, in place of the model's MTP head. Each of its
+        tokens takes a pass of it, so that it should have a tenth of the weights or
+        fewer. No text is changed by it.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
     progress : callable, optional

@@ -75,6 +75,8 @@ class ModelInfo:
     window : int or None
         Most tokens that attention sees in any layer, if all layers have a sliding
         window; None otherwise. Pages before the window are freed.
+    has_mtp : bool
+        Whether the model has an MTP head, with which it drafts its texts.
     has_chat_template : bool
         Whether the model has a chat template, which `llamacy.Model.chat` needs.
     """
@@ -95,6 +97,7 @@ class ModelInfo:
     state_bytes: int
     page_tokens: int
     window: int | None
+    has_mtp: bool
     has_chat_template: bool
 
     def kv_bytes(
@@ -284,6 +287,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         state_bytes=layouts["f16"].most_text_bytes,
         page_tokens=PAGE,
         window=layouts["f16"].window,
+        has_mtp=config.has_mtp,
         has_chat_template=_has_template(file.metadata),
     )
 

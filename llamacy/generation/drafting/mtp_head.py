@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,8 @@ class MtpDrafter(ProposalDrafter):
     ahead : Ahead or None
         The guessed tokens, while the head proposes.
     """
+
+    usual: ClassVar[float] = 0.8  # it was trained with the model
 
     def __init__(self, ids: Iterable[int], head: MtpHead) -> None:
         ids = list(ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from llamacy.ops.state.sequence import SequenceState
 
 _GAPS: Final = (0.5, 1.0, 2.0, 4.0)  # between the best two logits, of each kind
 _USUAL: Final = (0.4, 0.5, 0.65, 0.8, 0.95)
-_USUAL_OF_ALL: Final = 0.65
 _PATIENCE: Final = 64  # tokens after which proposals that were often wrong are tried
 
 
@@ -35,7 +34,11 @@ class ProposalDrafter(ABC):
     ----------
     tokens : list of int
         The tokens proposed.
+    usual : float
+        How often they are right before anything is known of the text.
     """
+
+    usual: ClassVar[float] = 0.65
 
     def __init__(self, ids: Iterable[int]) -> None:
         self.tokens: list[int] = []
@@ -44,7 +47,7 @@ class ProposalDrafter(ABC):
         self._chances: list[float] = []
         self._kinds: list[int] = []
         self._rates = Rates(_USUAL)
-        self._rate = Rates((_USUAL_OF_ALL,))
+        self._rate = Rates((self.usual,))
         self._n_refused = 0
         self._patience = _PATIENCE
 
@@ -104,7 +107,7 @@ class ProposalDrafter(ABC):
         if self._n_refused < self._patience:
             return False
         self._n_refused, self._patience = 0, 2 * self._patience
-        self._rate = Rates((_USUAL_OF_ALL,))
+        self._rate = Rates((self.usual,))
         return True
 
     def add(self, logits: NDArray[np.float32]) -> None:
