@@ -324,6 +324,7 @@ cdef object fill_conv(conv_step* s, r, w, c):
     s.args.bias = floats_of(c.get("bias"))
     s.args.n_channels = c["n"]
     s.args.n_columns = slot.spec.n_columns
+    s.args.n_after = slot.spec.n_after
     s.args.offset = slot.offset
     s.args.then_silu = c.get("form") == "silu"
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])

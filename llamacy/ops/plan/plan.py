@@ -31,6 +31,7 @@ from llamacy.ops.plan.cost import Cost
 from llamacy.ops.plan.drafting_plan import DraftingPlan
 from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
+from llamacy.ops.plan.explaining_texts import explain_text
 from llamacy.ops.plan.held_memory import HeldMemory
 from llamacy.ops.plan.mtp_passes import MtpPasses
 from llamacy.ops.plan.observing import Observer
@@ -313,6 +314,8 @@ class Plan(HeldMemory, DraftingPlan):
     ) -> PassReport:
         """Run passes of that many rows, and tell what each of their steps takes.
 
+        Those of an encoder embed a text, with nothing before it.
+
         Parameters
         ----------
         n_rows : int
@@ -332,6 +335,15 @@ class Plan(HeldMemory, DraftingPlan):
             The model is closed.
         """
         with self._lock:
+            self._check_open()
+            if self._embeddings is not None and not self.has_logits:
+                return explain_text(
+                    self._embeddings,
+                    n_rows,
+                    n_past,
+                    repetitions=repetitions,
+                    n_threads=usable_threads(self._n_threads),
+                )
             compiled = self._open_pass()
         return explain_pass(
             self,

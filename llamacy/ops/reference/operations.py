@@ -161,6 +161,14 @@ class ReferenceOps(Elementwise, Recurrences):
     ) -> Array:
         factors = weight.reshape(x.shape[1], -1).T
         out = np.empty_like(x)
+        if state.n_after:
+            for row, text in self._sights(None):
+                first = row + state.n_after - state.n_columns
+                start = max(first, text.start)
+                stop = min(row + state.n_after + 1, text.stop)
+                terms = factors[start - first : stop - first] * x[start:stop]
+                out[row] = terms.sum(axis=0)
+            return out if bias is None else out + bias
         for row, sequence in enumerate(self.batch.sequences):
             assert isinstance(sequence, ReferenceSequence)
             inputs = np.concatenate([sequence.columns(state), x[row : row + 1]])
