@@ -7,8 +7,8 @@ FOLDER is a sentence-transformers model, which llamacy reads as sentence-transfo
 does. `--gguf` is the same model for llamacy and llama.cpp, `--onnx` (made by
 `export_onnx.py`) for onnxruntime. Peers that PYTHON cannot import are left out.
 
-Three kinds of work: 1,000 texts of 8 to 40 words, 100 of 400 words, and a single text of
-12 words. Each library is a process that keeps its model loaded; every round measures
+Three kinds of work: 1,000 texts of 8 to 40 words, 100 of 400 words, and one of 12
+words. Each library is a process that keeps its model loaded; every round measures
 all of them once. Texts are random words, so that all have to be read.
 """
 
