@@ -3,9 +3,9 @@
     python embedders.py NAME MODEL ONNX N_THREADS
 
 MODEL is a sentence-transformers folder or a GGUF file, as the library reads; ONNX is
-the same model for onnxruntime, or empty. The answer to the start is the library's version.
-Then each line of standard input is a JSON list of texts, and is answered with the
-seconds that their vectors took.
+the same model for onnxruntime, or empty. The answer to the start is the library's
+version. Then each line of standard input is a JSON list of texts, and is answered with
+the seconds that their vectors took.
 """
 
 from __future__ import annotations
