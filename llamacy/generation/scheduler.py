@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.embedding.queue import EmbeddingQueue
 from llamacy.generation.executor import Executor
@@ -51,7 +52,7 @@ class Scheduler:
         Runs the passes.
     cache : PrefixCache
         Keeps the sequences of texts that have ended.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts the texts.
 
     Attributes
@@ -68,13 +69,13 @@ class Scheduler:
         self,
         executor: Executor,
         cache: PrefixCache,
-        draft_model: DraftModel | None = None,
+        proposer: Proposer[Any] | None = None,
     ) -> None:
         self.reading = NO_ADAPTERS
         self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache
-        self._draft_model = draft_model
+        self._proposer = proposer
         self._limits = Limits.of(executor)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
@@ -151,8 +152,8 @@ class Scheduler:
         before_settling()
         self._release_ended()
         self._cache.clear()
-        if self._draft_model is not None:
-            self._draft_model.clear()
+        if self._proposer is not None:
+            self._proposer.clear()
 
     def _cancel_unwanted(self) -> None:
         for request in (*self._active, *self._waiting, *self._embedding):
@@ -205,7 +206,7 @@ class Scheduler:
 
     def _run_pass(self) -> None:
         requests = self._pacing.arranged(self._active)
-        parts = choose_parts(requests, self._limits, self.costs, self._draft_model)
+        parts = choose_parts(requests, self._limits, self.costs, self._proposer)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
