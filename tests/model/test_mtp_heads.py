@@ -82,12 +82,11 @@ def test_a_head_that_knows_all_is_always_right(write: WriteModel) -> None:
         assert found.timings.n_generation_passes <= -(-N_TOKENS // 14)
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.usefixtures("always_asked")
 def test_greedy_text_is_the_same_at_every_level(
-    selected_level: Level, path: Path, n_threads: int
+    selected_level: Level, path: Path
 ) -> None:
-    with load(path, n_threads=n_threads) as model:
+    with load(path, n_threads=2) as model:
         options: dict[str, Any] = {"max_tokens": N_TOKENS, "temperature": 0, **NO_END}
         wanted = plain(model, PROMPT, **options)
         found = model.generate(PROMPT, **options)
@@ -98,7 +97,6 @@ def test_greedy_text_is_the_same_at_every_level(
 @pytest.mark.parametrize(
     "options",
     [
-        {"temperature": 1},
         {"temperature": 0.7, "repeat_penalty": 1.3},
         {"temperature": 0, "stop": "ba"},
         {"temperature": 1, "mirostat": 2, "logprobs": 2},
@@ -106,8 +104,8 @@ def test_greedy_text_is_the_same_at_every_level(
     ids=str,
 )
 def test_texts_are_those_without_drafts(model: Model, options: dict[str, Any]) -> None:
-    options = {"max_tokens": N_TOKENS, "seed": 5, **options}
-    prompts = [PROMPT, "tozu", f"{PROMPT} lemo", "nirapu vosi"]
+    options = {"max_tokens": 40, "seed": 5, **options}
+    prompts = [PROMPT, "tozu", f"{PROMPT} lemo"]
     wanted = plain(model, prompts, n=2, **options)
     found = model.generate(prompts, n=2, **options)
     for samples, others in zip(found, wanted, strict=True):
@@ -143,18 +141,18 @@ def test_a_conversation_that_drops_turns_is_drafted(path: Path) -> None:
     with llamacy.load(path, n_ctx=96) as model:
         rows_cost_nothing(model.engine.worker)
         turns = [{"role": "user", "content": f"bada kidu {n}"} for n in range(9)]
-        options: dict[str, Any] = {"overflow": "shift", "max_tokens": 120, "seed": 1}
+        options: dict[str, Any] = {"overflow": "shift", "max_tokens": 80, "seed": 1}
         options |= NO_END
         wanted = model.chat(turns, drafting=False, **options)
         found = model.chat(turns, **options)
         assert found.tokens == wanted.tokens
-        assert found.usage.drafted_tokens > 20
+        assert found.usage.drafted_tokens > 10
 
 
 def test_pages_are_given_back(model: Model) -> None:
     executor = model.executor
     assert isinstance(executor, Plan)
-    model.generate([PROMPT] * 3, max_tokens=N_TOKENS, seed=1, n=2)
+    model.generate([PROMPT] * 2, max_tokens=40, seed=1, n=2)
     model.engine.worker._loop._scheduler._cache.clear()
     assert executor.kv_bytes_used == 0
     assert executor._mtp is not None
