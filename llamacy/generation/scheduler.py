@@ -1,10 +1,11 @@
 """Which requests run, and what becomes of their sequences.
 
 A pass grows every text and reads as much of the prompts as there is room for: see
-`parts`. Tokens that prompts have in common are read once: a sequence is forked from one
-that already holds the same tokens, of another request or of the cache, and a prompt
-waits while another request is reading what both begin with: see `sharing`. Requests for
-embeddings have a queue and passes of their own, in turn with the others.
+`parts`, and `pacing` for prompts that take many passes. Tokens that prompts have in
+common are read once: a sequence is forked from one that already holds the same tokens,
+of another request or of the cache, and a prompt waits while another request is reading
+what both begin with: see `sharing`. Requests for embeddings have a queue and passes of
+their own, in turn with the others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.embedding.queue import EmbeddingQueue
 from llamacy.generation.executor import Executor
+from llamacy.generation.pacing import Pacing
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
@@ -78,6 +80,7 @@ class Scheduler:
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
         self._embedding = EmbeddingQueue(executor, cache.clear)
+        self._pacing = Pacing()
         self._waiting: deque[AnyRequest] = deque()
         self._active: list[AnyRequest] = []
 
@@ -202,14 +205,16 @@ class Scheduler:
         request.start(sequence)
 
     def _run_pass(self) -> None:
-        parts = choose_parts(self._active, self._limits, self.costs, self._proposer)
+        requests = self._pacing.arranged(self._active)
+        parts = choose_parts(requests, self._limits, self.costs, self._proposer)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
             grown = {part.request for part in parts if part.is_decode}
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
-        self._passes.run(parts, self._count_waiting)
+        with self._pacing.watching(requests, parts):
+            self._passes.run(parts, self._count_waiting)
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""
