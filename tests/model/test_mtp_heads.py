@@ -16,9 +16,10 @@ from llamacy.generation.drafting.mtp_head import MtpHead
 from llamacy.generation.drafting.worth import Worth
 from llamacy.kernels.levels import Level
 from llamacy.model.model import Model
+from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from tests.support import mtp_model
-from tests.support.drafted import rows_cost_nothing
+from tests.support.drafted import FreeRows, rows_cost_nothing
 
 PROMPT = "bada kidu"
 N_TOKENS = 60
@@ -186,6 +187,23 @@ def test_a_draft_model_takes_the_place_of_the_head(path: Path) -> None:
         assert model.generate(PROMPT, **options).tokens == (
             other.generate(PROMPT, **options).tokens
         )
+
+
+def test_a_head_is_asked_only_where_a_single_token_is_unread(model: Model) -> None:
+    ids = [7, 301, 302, 303, 304, 305]
+    executor = model.executor
+    assert isinstance(executor, Plan)
+    head, sequence = MtpHead(executor), executor.new_sequence()
+    executor.forward(Batch.of(ids[:4], sequence, "none"))
+    drafter = head.drafter(ids)
+    drafter.begin(3, sequence)
+    head.write(1, FreeRows())
+    assert not drafter.tokens  # the last two tokens had to follow
+    executor.forward(Batch.of(ids[4:5], sequence, "none"))
+    drafter.begin(3, sequence)
+    head.write(1, FreeRows())
+    assert len(drafter.tokens) == 3
+    sequence.close()
 
 
 def test_a_head_that_costs_too_much_is_hardly_asked(
