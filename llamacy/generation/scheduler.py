@@ -3,7 +3,8 @@
 A pass grows every text and reads as much of the prompts as there is room for: see
 `parts`. Tokens that prompts have in common are read once: a sequence is forked from one
 that already holds the same tokens, of another request or of the cache, and a prompt
-waits while another request is reading what both begin with: see `sharing`.
+waits while another request is reading what both begin with: see `sharing`. Requests for
+embeddings have a queue and passes of their own, in turn with the others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.row_costs import RowCosts
+from llamacy.generation.embedding.queue import EmbeddingQueue
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
@@ -74,25 +76,26 @@ class Scheduler:
         self._limits = Limits.of(executor)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
+        self._embedding = EmbeddingQueue(executor, cache.clear)
         self._waiting: deque[AnyRequest] = deque()
         self._active: list[AnyRequest] = []
 
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything now."""
-        return bool(self._waiting) or any(
+        return bool(self._waiting or self._embedding) or any(
             request.stage is not Stage.PARKED for request in self._active
         )
 
     @property
     def is_idle(self) -> bool:
         """Whether it has no requests at all."""
-        return not (self._active or self._waiting)
+        return not (self._active or self._waiting or self._embedding)
 
     @property
     def n_unfinished(self) -> int:
         """Requests that have a place or wait for one."""
-        return _count_unfinished(self._active) + _count_unfinished(self._waiting)
+        return _count_unfinished((*self._active, *self._waiting, *self._embedding))
 
     def switch(self, reading: Reading, change: Callable[[], None]) -> None:
         """Compute with other adapters, which `change` makes the executor do.
@@ -109,10 +112,11 @@ class Scheduler:
 
     def add(self, requests: Iterable[AnyRequest]) -> None:
         """Take requests to run."""
-        self._waiting.extend(requests)
+        takes = self._embedding.takes
+        self._waiting.extend(one for one in requests if not takes(one))
 
     def step(self, before_settling: Callable[[], object] = _do_nothing) -> None:
-        """Run one forward pass, if there is anything to run.
+        """Run one forward pass, and one that embeds texts, if there is any to run.
 
         Parameters
         ----------
@@ -125,6 +129,7 @@ class Scheduler:
             request.park_or_resume()
         self._admit()
         self._run_pass()
+        self._active += self._embedding.run_pass()
         # Waiting requests may begin like one that has just ended.
         self._admit()
         before_settling()
@@ -136,7 +141,7 @@ class Scheduler:
         before_settling: Callable[[], object] = _do_nothing,
     ) -> None:
         """End all requests with `error` and give all memory back; see `step`."""
-        self._active += self._waiting
+        self._active += [*self._waiting, *self._embedding.take_all()]
         self._waiting.clear()
         for request in self._active:
             request.fail(error)
@@ -147,7 +152,7 @@ class Scheduler:
             self._draft_model.clear()
 
     def _cancel_unwanted(self) -> None:
-        for request in (*self._active, *self._waiting):
+        for request in (*self._active, *self._waiting, *self._embedding):
             try:
                 if request.is_cancelled and not request.has_ended:
                     request.cancel()
@@ -157,6 +162,7 @@ class Scheduler:
         for request in ended:  # needs no place: goes with the active ones that end
             self._waiting.remove(request)
             self._let_in(request)
+        self._active += self._embedding.take_ended()
 
     def _admit(self) -> None:
         """Give places to waiting requests, and sequences to those that can begin."""

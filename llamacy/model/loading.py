@@ -76,9 +76,9 @@ def load(
         is the tiny model that comes with the package.
     n_ctx : int, optional
         Most tokens of prompt and text together; by default as many as the model was
-        trained on. Its memory is taken page by page as texts grow, so that a large
-        number costs nothing until it is used; more than the model was trained on may
-        confuse it, and is logged as a warning.
+        trained on, or for an encoder as its makers say. Its memory is taken page by
+        page as texts grow, so that a large number costs nothing until it is used; more
+        than the model was trained on may confuse it, and is logged as a warning.
     n_threads : int, optional
         Threads to compute with; by default one for each physical core that this process
         may use, and at most `OMP_NUM_THREADS`. More are slower: they share a core's
@@ -281,7 +281,7 @@ def _context(n_ctx: int | None, config: ModelConfig, path: str) -> int:
     """
     n_ctx_train = config.n_ctx_train
     if n_ctx is None:
-        return n_ctx_train
+        return min(n_ctx_train, _most_embedded(config))
     if n_ctx > n_ctx_train and config.has_learned_positions:
         wanted = f"at most {n_ctx_train}, the positions that the model has learned"
         raise ArgumentError(f"n_ctx: wanted {wanted}, found {n_ctx}")
@@ -293,3 +293,10 @@ def _context(n_ctx: int | None, config: ModelConfig, path: str) -> int:
             n_ctx_train,
         )
     return n_ctx
+
+
+def _most_embedded(config: ModelConfig) -> int:
+    """Return the most tokens that makers of a model for embeddings mean it to read."""
+    embedding = config.embedding
+    is_for_embeddings = not config.is_causal or embedding.pooling is not None
+    return (is_for_embeddings and embedding.n_tokens) or MAX_CTX

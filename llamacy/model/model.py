@@ -14,9 +14,11 @@ from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
+from llamacy.model.embeddings import TextEmbeddings
 from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.pickling import Recipe, load_again, unpickle
+from llamacy.model.reranking import Reranking
 from llamacy.model.texts import Texts
 from llamacy.model.tokens import Tokens
 from llamacy.sampling import SamplingParams
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from llamacy.roofline.explain import Explanation
 
 
-class Model(Texts, Conversations, Likelihoods, Tokens):
+class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens):
     """A language model in memory; made by `llamacy.load`.
 
     Any number of threads and tasks may call it: their texts share each forward pass.
@@ -246,7 +248,7 @@ class Model(Texts, Conversations, Likelihoods, Tokens):
             Rows of the pass: 1 for decoding one text, more for prefill; at most
             `n_batch` of `llamacy.load`.
         n_past : int, default 0
-            Tokens of context before them.
+            Tokens of context before them; an encoder can have none.
 
         Returns
         -------

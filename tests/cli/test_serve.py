@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def test_a_missing_library_is_an_error_that_says_how_to_install_it() -> None:
 def test_a_server_answers_until_ctrl_c() -> None:
     pytest.importorskip("llamacy.server", exc_type=ImportError)
     words = [sys.executable, "-P", "-m", "llamacy", "serve", "demo", "--port", "0"]
-    words += ["--on-demand", "--max-memory", "1G"]
+    words += ["--on-demand", "--max-memory", "1G", "--no-page"]
     environment = {**os.environ, "LLAMACY_API_KEY": "k"}
     with subprocess.Popen(
         words, stderr=subprocess.PIPE, text=True, env=environment
@@ -97,6 +98,8 @@ def test_a_server_answers_until_ctrl_c() -> None:
         with urllib.request.urlopen(request, timeout=30) as response:
             answer = json.load(response)
         assert answer["choices"][0]["message"]["content"]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(said.split()[-1], timeout=30)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 0

@@ -106,6 +106,8 @@ _DEFAULTS: Final[Defaults] = {
     "classifier_pooling": "cls",
     "classifier_bias": False,
     "classifier_activation": "gelu",
+    "position_embedding_type": None,
+    "layer_norm_eps": None,
     "tie_word_embeddings": True,
     "quantization_config": None,
     **encoders.OF_SCORES,
@@ -127,6 +129,8 @@ def with_computed_keys(values: dict[str, Any]) -> dict[str, Any]:
     ):
         found = values.pop(theirs)
         values[ours] = _DEFAULTS[ours] if found is None else found
+    for copy in ("layer_norm_eps", "position_embedding_type"):  # that nothing reads
+        del values[copy]
     period = values.pop("global_attn_every_n_layers")
     if not values["layer_types"] and type(period) is int and period > 0:
         values["layer_types"] = [

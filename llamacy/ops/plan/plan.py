@@ -30,6 +30,7 @@ from llamacy.ops.plan.compiling import (
 from llamacy.ops.plan.cost import Cost
 from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
+from llamacy.ops.plan.explaining_texts import explain_text
 from llamacy.ops.plan.held_memory import HeldMemory
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight
@@ -301,6 +302,8 @@ class Plan(HeldMemory):
     ) -> PassReport:
         """Run passes of that many rows, and tell what each of their steps takes.
 
+        Those of an encoder embed a text, with nothing before it.
+
         Parameters
         ----------
         n_rows : int
@@ -320,6 +323,15 @@ class Plan(HeldMemory):
             The model is closed.
         """
         with self._lock:
+            self._check_open()
+            if self._embeddings is not None and not self.has_logits:
+                return explain_text(
+                    self._embeddings,
+                    n_rows,
+                    n_past,
+                    repetitions=repetitions,
+                    n_threads=usable_threads(self._n_threads),
+                )
             compiled = self._open_pass()
         return explain_pass(
             self,
