@@ -496,6 +496,13 @@ SHAPES: Final = {
         sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
         n_tiny_layers=4,
     ),
+    "qwen35-0.8b-mtp": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        ("nextn.shared_head_norm.weight",),
+        n_tiny_layers=4,
+        has_mtp=True,
+    ),
     "qwen35-4b": Shape(
         *("qwen35", 32, 248320),
         sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),

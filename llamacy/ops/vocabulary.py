@@ -119,6 +119,12 @@ class Ops(Protocol, Generic[Value, Weight]):
         the pass; with a window, `W // 2` of them before and after it.
         """
 
+    def append(self, k: Value, v: Value, *, state: KeyValues) -> Value:
+        """Append `k` and `v` to the sequences' `state`, as `attention` does.
+
+        Nothing may read the result: it stands for the step alone.
+        """
+
     def shared_attention(
         self,
         q: Value,

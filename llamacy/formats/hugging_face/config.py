@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
@@ -116,6 +117,9 @@ class Config(NamedTuple):
         Sizes of layers with a delta rule; None for other families.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
+    of_head : mapping of str to str
+        The names of parts that only the last layer has, an MTP head, in GGUF by those
+        in its files; empty without such a layer.
     """
 
     family: Family
@@ -130,10 +134,13 @@ class Config(NamedTuple):
     factors: Mapping[str, Factors]
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
+    of_head: Mapping[str, str] = MappingProxyType({})
 
     def parts_of(self, layer: int) -> Mapping[str, str]:
         """Return the names of a layer's parts, in GGUF by those in its files."""
-        return self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
+        parts = self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
+        is_last = layer == self.sizes.n_layer - 1
+        return {**parts, **self.of_head} if is_last else parts
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer has a part, by its name in GGUF."""

@@ -287,7 +287,8 @@ class Family:
 
     def offset_of(self, part: str) -> float:
         """Return what GGUF files have added to the weights of a part."""
-        has_offset = part.endswith("_norm") and part not in self.plain_norms
+        is_norm = part.endswith(("_norm", ".enorm", ".hnorm"))
+        has_offset = is_norm and part not in self.plain_norms
         return self.norm_offset if has_offset else 0.0
 
     def usual_name(self, name: str) -> str:

@@ -35,6 +35,7 @@ from llamacy.formats.hugging_face.layouts import (
     stacked_heads,
     turned,
 )
+from llamacy.formats.hugging_face.mtp import with_head
 from llamacy.formats.hugging_face.tensor_names import (
     HEAD,
     check_complete,
@@ -94,6 +95,7 @@ def translate(
         named_as_usual(tensors, config.family), config.family
     )
     add_constants(constants, config, path)
+    tensors, config = with_head(tensors, config)
     is_tied = config.is_tied and not is_untied(tensors, path)
     translation = _Translation(config, path)
     for name, source in tensors.items():

@@ -79,7 +79,7 @@ cdef int fill_operands(linear_args* a, r, w) except -1:
 cdef int fill_append(append_step* s, r, w, c) except -1:
     s.kv = layout_of(w["state"], c["n_head"])
     s.offset = w["state"].offset
-    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r.get("v"))
+    s.q, s.k, s.v = rows_of(w.get("q")), rows_of(w["k"]), rows_of(r.get("v"))
     s.q_table = rows_of(r.get("q_table")).data
     s.k_table = rows_of(r.get("k_table")).data
     s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)

@@ -132,6 +132,16 @@ class ReferenceOps(Elementwise, Recurrences):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks, fall)
         return out.reshape(len(out), -1)
 
+    def append(self, k: Array, v: Array, *, state: KeyValues) -> Array:
+        keys = k.reshape(len(k), state.n_head_kv, state.head_dim)
+        values = v.reshape(len(v), state.n_head_kv, state.value_dim)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            position = self.batch.positions[row]
+            _append(sequence.keys, state.layer, position, keys[row])
+            _append(sequence.values, state.layer, position, values[row])
+        return k
+
     def latent_attention(
         self, q: Array, k: Array, *, state: KeyValues, scale: float
     ) -> Array:
