@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from llamacy.config import Pooling
 from llamacy.errors import ArgumentError
 from llamacy.ops.state.sequence import SequenceState
 
-Wanted = Literal["last", "all", "none"]
+Wanted: TypeAlias = Literal["last", "all", "none"] | int
+"""The rows whose logits are computed; a number means that many of the last."""
 
 N_BATCH = 512
 """Most rows of a pass, unless an executor is made with another number."""
@@ -74,8 +75,9 @@ class Batch:
             sequences.extend([sequence] * len(part))
             if wanted == "all":
                 rows.extend(range(first, end))
-            elif wanted == "last" and end > first:
-                rows.append(end - 1)
+            elif wanted != "none":
+                n_last = 1 if wanted == "last" else wanted
+                rows.extend(range(max(first, end - n_last), end))
         return cls(
             np.asarray(tokens, np.int32),
             np.asarray(positions, np.int32),
@@ -116,6 +118,25 @@ class TextBatch:
             np.array([len(text) for text in texts], np.int32),
             None if types is None else _joined(types),
         )
+
+    @classmethod
+    def join(cls, batches: Sequence[TextBatch]) -> TextBatch:
+        """Put the texts of several batches, at least one, one after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        types = None
+        if any(each.types is not None for each in batches):
+            types = np.concatenate([each.types_or_zeros for each in batches])
+        return cls(
+            np.concatenate([each.tokens for each in batches]),
+            np.concatenate([each.lengths for each in batches]),
+            types,
+        )
+
+    @property
+    def types_or_zeros(self) -> NDArray[np.int32]:
+        """Token types, 0 where none were given: int32, (n_rows,)."""
+        return np.zeros_like(self.tokens) if self.types is None else self.types
 
     def check(self, n_vocab: int, n_types: int) -> None:
         """Check the texts.

@@ -103,7 +103,7 @@ def serving(*words: object, **environment: str) -> Iterator[subprocess.Popen[str
 
 @pytest.mark.server
 def test_a_server_answers_until_ctrl_c() -> None:
-    words = ["--on-demand", "--max-memory", "1G"]
+    words = ["--on-demand", "--max-memory", "1G", "--no-page"]
     with serving(*words, LLAMACY_API_KEY="k") as process:
         assert process.stderr is not None
         said = process.stderr.readline()
@@ -116,6 +116,8 @@ def test_a_server_answers_until_ctrl_c() -> None:
         with urllib.request.urlopen(request, timeout=30) as response:
             answer = json.load(response)
         assert answer["choices"][0]["message"]["content"]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(said.split()[-1], timeout=30)
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
     assert process.returncode == 0

@@ -203,12 +203,28 @@ def test_a_failure_in_a_stream_is_its_last_event(
     assert (whole.status_code, whole.headers["x-should-retry"]) == (500, "false")
 
 
-def test_a_client_that_hangs_up_ends_its_text(url: str, puppet: llamacy.Model) -> None:
-    for stream in (True, False):
-        body = json.dumps(ask(f"say {LONG}", stream=stream)).encode()
-        with connected(url, CHAT, body):
-            wait_until(lambda: puppet.engine.load().n_active == 1)
-        wait_until(lambda: idle(puppet))
+def n_written(url: str) -> float:
+    """Return the tokens that the model is known to have generated."""
+    name = 'llamacy_generated_tokens_total{model="puppet"} '
+    _, _, rest = httpx.get(f"{url}/metrics").text.partition(name)
+    return float(rest.partition("\n")[0] or 0)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_hangs_up_ends_its_text(
+    url: str, puppet: llamacy.Model, stream: bool
+) -> None:
+    before = n_written(url)
+    body = json.dumps(ask(f"say {LONG}", stream=stream)).encode()
+    with connected(url, CHAT, body) as one:
+        wait_until(lambda: puppet.engine.load().n_active == 1)
+        used = puppet.engine.load().n_pages_used
+        if stream:
+            wait_until(lambda: b'"content"' in one.recv(4096, socket.MSG_PEEK))
+        else:
+            wait_until(lambda: puppet.engine.load().n_pages_used > used)
+    wait_until(lambda: idle(puppet))
+    wait_until(lambda: n_written(url) > before)  # counted all the same
 
 
 def test_a_client_that_hangs_up_with_a_full_socket_ends_its_text(
