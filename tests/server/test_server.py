@@ -292,7 +292,7 @@ def test_a_slow_reader_leaves_its_place_to_others(tmp_path: Any) -> None:
             with connected(url, CHAT, json.dumps(slow).encode()):
                 wait_until(lambda: model.engine.load().n_active == 1)
                 answer = httpx.post(url + CHAT, json=ask("say yes"), timeout=60).json()
-                assert application.state.gate.n_running == 1
+                wait_until(lambda: application.state.gate.n_running == 1)
     assert answer["choices"][0]["message"]["content"] == "yes"
 
 
