@@ -217,7 +217,7 @@ class NestedValues:
             found = None
         if _plain(found) != _plain(value) or (found is None and value is not None):
             at.refuse("constants that can be told from values of other types", value)
-        return self._notation.marks(text)
+        return self._notation.written(text)
 
     def _any(self, types: ValueTypes) -> str:
         """Return any value."""

@@ -65,6 +65,10 @@ class Notation(ABC):
         """Return the terminal of a text that fits a schema, up to its mark."""
         return f"{text_pattern(node, at)} & {without(self.mark)}"
 
+    def written(self, text: str) -> str:
+        """Return a text with its marks as terms; other tokens' names in it are text."""
+        return self.marks.within(self.mark, text)
+
     def can_be_empty(self, kind: str, types: ValueTypes) -> bool:
         """Whether an empty list or object can be told from other values."""
         return True
@@ -163,7 +167,7 @@ class Braces(Notation):
 
     def member(self, key: str, value: str) -> str:
         """Return a key, in marks if it is no name, and its value."""
-        return f"{self.marks(f'{self._key(key)}:')} {value}"
+        return f"{self.written(f'{self._key(key)}:')} {value}"
 
     def mapped(self, members: str) -> str:
         """Return members in braces."""
@@ -206,6 +210,10 @@ class Quoted(Braces):
             least, most = counted.get("minLength", 0), counted.get("maxLength", "")
             parts = [f"/{_CHARACTER}{{{least},{most}}}/"]
         return " & ".join([*parts, without(*self._tags)])
+
+    def written(self, text: str) -> str:
+        """Return a text, which has no marks."""
+        return lark_text(text)
 
     def text(self, content: str) -> str:
         """Return a text between quotes."""
@@ -293,7 +301,7 @@ class Elements(Notation):
 
     def member(self, key: str, value: str) -> str:
         """Return a value in its tags."""
-        opening = self.marks(f"{self.mark}<{key}>")
+        opening = self.written(f"{self.mark}<{key}>")
         return f"{opening} {value} {lark_text(f'</{key}>')}"
 
     def mapped(self, members: str) -> str:

@@ -148,3 +148,27 @@ def test_a_tool_that_is_not_strict_takes_any_arguments(
     assert answer.bad_calls == ()
     (call,) = answer.tool_calls
     assert (call.name, call.arguments["city"]) == ("look", 'Ro"me')
+
+
+@pytest.mark.parametrize("family", ["hermes", "kimi", "lfm 2", "gemma 4", "minimax 3"])
+def test_names_of_control_tokens_are_text_in_values_and_refused_as_names(
+    walks: Walks, puppet: llamacy.Model, family: str
+) -> None:
+    """`<|im_end|>` as a token would end the answer, and `<tool_call>` begin another."""
+    names = ["<|im_end|>", "<tool_call>", "[ARGS]"]
+    schema = closed(a={"enum": names}, b={"const": ["<|im_end|>"]})
+    tools: Any = [{"function": {"name": "look", "parameters": schema}}]
+    reader = walks.reader(FAMILIES[family][0], tools)
+    text = walks.text(walks.constraint(reader, tools), random.Random(0))
+    assert text is not None
+    reply = reader.whole(text)
+    assert (reply.text, reply.bad_calls) == ("", ())
+    for call in reply.tool_calls:
+        jsonschema.validate(call.arguments, schema)
+    for name in (*names, "a b", 'a"b', "a\\b"):
+        tools[0]["function"]["name"] = name
+        with pytest.raises(llamacy.ConstraintError, match="a name that calls can hold"):
+            walks.constraint(walks.reader(FAMILIES[family][0], tools), tools)
+    with pytest.raises(llamacy.ConstraintError, match="a name that calls can hold"):
+        tool = {"name": "<|im_end|>", "description": "x"}
+        ask(puppet, family, tools=[tool], tool_choice="required")
