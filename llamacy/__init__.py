@@ -45,7 +45,13 @@ import os
 
 _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
-    "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
+    "chat.results": [
+        "ChatCompletion",
+        "ChatPiece",
+        "Message",
+        "ToolCall",
+        "ToolCallDelta",
+    ],
     "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
     "errors": [
@@ -78,6 +84,8 @@ _HOMES = {
     ],
     "formats.converted": ["ConvertedFile"],
     "formats.imatrix.matrix": ["ImportanceMatrix", "InputSums"],
+    "generation.embedding.ranking": ["Ranked", "Ranking"],
+    "generation.embedding.vectors": ["Embeddings"],
     "generation.streams": ["AsyncStream", "Stream"],
     "hub": ["CachedModel", "cached_models", "pull", "remove_cached"],
     "model.adapters": ["Adapter"],

@@ -5,6 +5,7 @@ from llamacy.chat.results import ChatCompletion as ChatCompletion
 from llamacy.chat.results import ChatPiece as ChatPiece
 from llamacy.chat.results import Message as Message
 from llamacy.chat.results import ToolCall as ToolCall
+from llamacy.chat.results import ToolCallDelta as ToolCallDelta
 from llamacy.chat.stream import AsyncChatStream as AsyncChatStream
 from llamacy.chat.stream import ChatStream as ChatStream
 from llamacy.config import ModelConfig as ModelConfig
@@ -37,6 +38,9 @@ from llamacy.errors import UnsupportedError as UnsupportedError
 from llamacy.formats.converted import ConvertedFile as ConvertedFile
 from llamacy.formats.imatrix.matrix import ImportanceMatrix as ImportanceMatrix
 from llamacy.formats.imatrix.matrix import InputSums as InputSums
+from llamacy.generation.embedding.ranking import Ranked as Ranked
+from llamacy.generation.embedding.ranking import Ranking as Ranking
+from llamacy.generation.embedding.vectors import Embeddings as Embeddings
 from llamacy.generation.streams import AsyncStream as AsyncStream
 from llamacy.generation.streams import Stream as Stream
 from llamacy.hub import CachedModel as CachedModel

@@ -28,7 +28,7 @@ from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import Level, levels_of
 from tests.support import random_model
 
-pytest_plugins = ["tests.support.hub_fixtures"]
+pytest_plugins = ["tests.support.encoder_fixtures", "tests.support.hub_fixtures"]
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTED = pytest.StashKey[set[str]]()

@@ -13,10 +13,11 @@ import typer
 from typer.testing import CliRunner
 
 from llamacy.cli import app
+from tests.support.encoder_fixtures import CLASSIFIER, WriteEncoder
 from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
 from tests.support.pages import PAGES, ROOT, blocks
-from tests.support.real_models import SMOLLM2, fetched
+from tests.support.real_models import MINILM, SMOLLM2, fetched, fetched_folder
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
@@ -25,11 +26,19 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 def test_python_examples_of_a_page_run(
     page: Path,
     babble_model: Path,
+    write_encoder: WriteEncoder,
     hub: HubServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    if page.name == "embeddings.md":
+        sizes = {"context_length": 64}
+        shutil.copy(write_encoder(pooling_type=1, **sizes), "minilm.gguf")
+        scorer = write_encoder(pooling_type=4, also=CLASSIFIER, **sizes)
+        shutil.copy(scorer, "reranker.gguf")
+        Path("notes").mkdir()
+        Path("notes/roof.txt").write_text("the cat sat on the roof.")
     shutil.copy(babble_model, "model.gguf")
     shutil.copy(babble_model, "small.gguf")
     write_babble(tmp_path / "SmolLM2-135M")
@@ -74,6 +83,32 @@ def test_the_readme_shows_what_its_second_command_prints() -> None:
     words[1] = str(fetched(SMOLLM2))
     done = CliRunner().invoke(app, words, prog_name="llamacy")
     assert (done.exit_code, done.stdout) == (0, shown)
+
+
+NOTES = {
+    "house": "The owners agreed in May that each of them bears a third of the cost of "
+    "the repairs above the attic.\n",
+    "trip": "We leave for the lake on Friday. Anna brings the tent.\n",
+    "recipe": "Simmer the lentils for half an hour and add vinegar at the end.\n",
+}
+
+
+@pytest.mark.real
+def test_a_search_in_notes_finds_what_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs" / "guides" / "embeddings.md"
+    code = next(iter(blocks(page, "python"))).code
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "minilm.gguf").symlink_to(fetched_folder(MINILM))
+    (tmp_path / "notes").mkdir()
+    for name, text in NOTES.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text)
+    space: dict[str, Any] = {}
+    exec(code, space)
+    assert re.match(r"0\.\d\d house\.txt: The owners", capsys.readouterr().out)
+    (found,) = space["search"]("How long do they cook?", 1)
+    assert found[1].name == "recipe.txt"
 
 
 def test_flags_in_console_examples_exist() -> None:

@@ -18,6 +18,7 @@ from llamacy.cli.catalogue import models
 from llamacy.cli.completion import completion, prepare_completion
 from llamacy.cli.convert import convert
 from llamacy.cli.doctor import doctor
+from llamacy.cli.embed import embed
 from llamacy.cli.failures import Commands
 from llamacy.cli.foreign_options import Command, ModelCommand
 from llamacy.cli.imatrix import imatrix
@@ -27,6 +28,7 @@ from llamacy.cli.perplexity import perplexity
 from llamacy.cli.process import prepare
 from llamacy.cli.pull import pull
 from llamacy.cli.quantize import QuantizeCommand, quantize
+from llamacy.cli.rerank import rerank
 from llamacy.cli.rm import rm
 from llamacy.cli.run import run
 from llamacy.cli.score import score
@@ -44,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, score, perplexity, imatrix):
+for command in (run, serve, embed, rerank, score, perplexity, imatrix):
     app.command(cls=ModelCommand)(command)
 for command in (info, show, tokenize, convert):
     app.command(cls=Command)(command)

@@ -30,6 +30,7 @@ def explain_passes(
     with load_model(str(path), quantize, n_threads=n_threads, kv_type=kv_type) as model:
         n_prompt = min(n_prompt, model.executor.n_batch, model.n_ctx - 1)
         limits = None
+        n_gen = n_gen if model.config.is_causal else 0
         for name, n_rows, n_past in (("prompt", n_prompt, 0), ("decode", 1, n_prompt)):
             if n_rows == 0 or (name == "decode" and n_gen == 0):
                 continue

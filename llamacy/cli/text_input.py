@@ -91,6 +91,33 @@ def model_and_text(
     return model, found if found or texts else None
 
 
+def model_and_words(
+    argument: str | None, words: list[str] | None, model: str | None
+) -> tuple[str, list[str]]:
+    """Return the model and the other words, checked to be Unicode.
+
+    Parameters
+    ----------
+    argument : str or None
+        The first argument: the model, unless an option names it.
+    words : list of str or None
+        The other arguments.
+    model : str or None
+        The option.
+
+    Raises
+    ------
+    UsageError
+        There is no model, or a word is not UTF-8.
+    """
+    found = [*([] if argument is None else [argument]), *(words or ())]
+    if model is None:
+        if not found:
+            raise UsageError(_NO_MODEL)
+        model = found.pop(0)
+    return model, [check_text(word) for word in found]
+
+
 def note_unread() -> None:
     """Say that standard input is not read, if something waits there.
 

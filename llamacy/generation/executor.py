@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.ops.batch import Batch
+from llamacy.config import Pooling
+from llamacy.ops.batch import Batch, TextBatch
 from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import SequenceState
 
@@ -61,4 +62,21 @@ class Executor(Protocol):
         -------
         float32, (n_wanted, n_vocab)
             Logits of the rows that are wanted.
+        """
+
+    def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
+        """Embed texts, each of them whole, in one pass that leaves nothing behind.
+
+        Parameters
+        ----------
+        texts : TextBatch
+            The texts; their rows may be more than `n_batch`.
+        pooling : Pooling
+            How rows become embeddings.
+
+        Returns
+        -------
+        float32, (n_texts, n_out)
+            Embeddings, not divided by their norms; rows of all texts, (n_rows, n_out),
+            without pooling.
         """

@@ -30,18 +30,19 @@ def gather(
     requests: Sequence[AnyRequest],
     progress: OnProgress | None = None,
     on_end: OnEnd = Request.raise_error,
+    n_in_flight: int | None = None,
 ) -> None:
-    """Run `requests` to their ends, at most `Worker.n_in_flight` at a time.
+    """Run `requests` to their ends, at most `n_in_flight` at a time.
 
-    So other calls, which wait in the same queue, have their turn beside a long one. An
-    error of `on_end`, which is the first error of a request unless it is given, an
-    error of `progress`, or Ctrl-C ends them all; it is raised once their memory was
-    given back.
+    That is `Worker.n_in_flight` unless it is given. So other calls, which wait in the
+    same queue, have their turn beside a long one. An error of `on_end`, which is the
+    first error of a request unless it is given, an error of `progress`, or Ctrl-C ends
+    them all; it is raised once their memory was given back.
     """
     try:
         tally = Tally(progress, len(requests))
         mailbox: ThreadMailbox[AnyRequest] = ThreadMailbox(tally.n_ahead)
-        window = _Window(worker, requests, mailbox, tally, on_end)
+        window = _Window(worker, requests, mailbox, tally, on_end, n_in_flight)
         while window.n_left:
             if (posted := mailbox.take()) is not None:
                 window.note(posted)
@@ -56,12 +57,13 @@ async def gather_async(
     requests: Sequence[AnyRequest],
     progress: OnProgress | None = None,
     on_end: OnEnd = Request.raise_error,
+    n_in_flight: int | None = None,
 ) -> None:
     """Run `requests` to their ends; cancelling the task withdraws them."""
     try:
         tally = Tally(progress, len(requests))
         mailbox: AsyncMailbox[AnyRequest] = AsyncMailbox(tally.n_ahead)
-        window = _Window(worker, requests, mailbox, tally, on_end)
+        window = _Window(worker, requests, mailbox, tally, on_end, n_in_flight)
         while window.n_left:
             window.note(await mailbox.take())
         tally.finish()
@@ -71,7 +73,7 @@ async def gather_async(
 
 
 class _Window:
-    """Keeps `Worker.n_in_flight` of some requests submitted, until all have ended.
+    """Keeps `n_in_flight` of some requests submitted, until all have ended.
 
     Attributes
     ----------
@@ -86,6 +88,7 @@ class _Window:
         mailbox: Mailbox[AnyRequest],
         tally: Tally,
         on_end: OnEnd,
+        n_in_flight: int | None,
     ) -> None:
         self.n_left = len(requests)
         self._worker = worker
@@ -93,7 +96,8 @@ class _Window:
         self._tally = tally
         self._on_end = on_end
         self._waiting = iter(requests)
-        worker.submit(islice(self._waiting, worker.n_in_flight), mailbox)
+        n_first = n_in_flight or worker.n_in_flight
+        worker.submit(islice(self._waiting, n_first), mailbox)
 
     def note(self, posted: Posted[AnyRequest]) -> None:
         """Note an event; submit the next request in the place of one that has ended."""

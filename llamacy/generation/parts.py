@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llamacy.generation.drafting.allotting import allot
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
@@ -84,7 +84,7 @@ def choose_parts(
     requests: Sequence[AnyRequest],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None = None,
+    proposer: Proposer[Any] | None = None,
 ) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
@@ -96,11 +96,11 @@ def choose_parts(
         Most rows of each kind.
     costs : RowCosts
         The costs of passes, which decide how much is drafted.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts all texts together.
     """
     growing = _growing(requests, limits.n_decode)
-    parts = _decode_parts(growing, limits, costs, draft_model)
+    parts = _decode_parts(growing, limits, costs, proposer)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, MAX_READ_BESIDE)
@@ -127,7 +127,7 @@ def _decode_parts(
     growing: Mapping[AnyRequest, int],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None,
+    proposer: Proposer[Any] | None,
 ) -> list[Part]:
     """Give each text its rows, and the free ones to the drafts that are worth most."""
     n_rows = sum(growing.values())
@@ -137,8 +137,8 @@ def _decode_parts(
     if n_free and growing:
         for one in growing:
             one.begin_draft(n_free)
-        if draft_model is not None:
-            draft_model.write(len(growing), costs)
+        if proposer is not None:
+            proposer.write(len(growing), costs)
         chances = [one.chances() for one in growing]
         n_drafted = allot(chances, n_free, costs, n_rows=n_rows)
     parts = [

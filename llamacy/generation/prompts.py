@@ -7,6 +7,7 @@ prompts, unless it is one prompt itself, as a list of token ids is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from itertools import chain, islice
 from numbers import Integral
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
@@ -88,8 +89,18 @@ class Given(NamedTuple):
         return self.kind.one if self.is_one else f"{self.kind.several}[{index}]"
 
 
-def given(value: object, kind: Kind) -> Given:
-    """Return one prompt, or all prompts of an iterable, which is read to its end.
+def given(value: object, kind: Kind, *, lazy: bool = False) -> Given:
+    """Return one prompt, or all prompts of an iterable.
+
+    Parameters
+    ----------
+    value : object
+        The argument.
+    kind : Kind
+        The kind of argument.
+    lazy : bool, default False
+        Whether an iterable of unknown length is left to be read, which otherwise is
+        read to its end.
 
     Raises
     ------
@@ -99,6 +110,12 @@ def given(value: object, kind: Kind) -> Given:
     if isinstance(value, str):
         return Given([value], kind, is_one=True)
     items = _iterable(value, kind)
+    if lazy and not isinstance(items, Sized):
+        items = iter(items)
+        begin = list(islice(items, 1))
+        if not _are_ids(begin):
+            return Given(chain(begin, items), kind)
+        items = chain(begin, items)
     if not isinstance(items, Sequence):
         items = list(items)
     is_one = kind.is_one(items)

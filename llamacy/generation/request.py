@@ -194,6 +194,10 @@ class Request(Generic[GoalT_co]):
         is_over = self.context.n_past >= self.goal.n_to_read
         self._move(Stage.ENDED if is_over else Stage.WAITING)
 
+    def is_of_call(self, other: AnyRequest) -> bool:
+        """Whether both were submitted by the same call, which waits for both."""
+        return self._mailbox is other._mailbox
+
     @property
     def is_cancelled(self) -> bool:
         """Whether nobody wants its result; asks the caller's token, which may raise."""

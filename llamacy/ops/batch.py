@@ -119,6 +119,25 @@ class TextBatch:
             None if types is None else _joined(types),
         )
 
+    @classmethod
+    def join(cls, batches: Sequence[TextBatch]) -> TextBatch:
+        """Put the texts of several batches, at least one, one after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        types = None
+        if any(each.types is not None for each in batches):
+            types = np.concatenate([each.types_or_zeros for each in batches])
+        return cls(
+            np.concatenate([each.tokens for each in batches]),
+            np.concatenate([each.lengths for each in batches]),
+            types,
+        )
+
+    @property
+    def types_or_zeros(self) -> NDArray[np.int32]:
+        """Token types, 0 where none were given: int32, (n_rows,)."""
+        return np.zeros_like(self.tokens) if self.types is None else self.types
+
     def check(self, n_vocab: int, n_types: int) -> None:
         """Check the texts.
 

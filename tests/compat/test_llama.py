@@ -137,7 +137,7 @@ def test_a_lora_adapter_changes_the_text(babble_model: Path, tmp_path: Path) -> 
         ("type_v", 8),
         ("chat_format", "nothing"),
         ("chat_handler", object()),
-        ("embedding", True),
+        ("pooling_type", 4),
         ("kv_overrides", {"a": 1}),
         ("rope_freq_base", 1e6),
         ("vocab_only", True),
@@ -244,17 +244,6 @@ def test_the_common_beginning_of_two_texts_is_counted() -> None:
     prefix = Llama.longest_token_prefix
     assert prefix([1, 2, 3], [1, 2, 4]) == 2
     assert (prefix([1, 2], [1, 2, 3]), prefix([], [1]), prefix([2], [1])) == (2, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("create_embedding", ["hi"]), ("embed", ["hi"])]
-)
-def test_unsupported_methods_are_refused_by_name(
-    babble: Llama, name: str, words: list[Any]
-) -> None:
-    with pytest.raises(llamacy.UnsupportedCallError, match=f"^{name}: ") as got:
-        getattr(babble, name)(*words)
-    assert isinstance(got.value, NotImplementedError)
 
 
 def test_the_context_of_llama_cpp_is_refused(babble: Llama) -> None:

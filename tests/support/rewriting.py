@@ -19,6 +19,7 @@ def rewrite(
     target: Path,
     tensors: Mapping[str, NDArray[np.float32]] | None = None,
     keys: Mapping[str, int] | None = None,
+    texts: Mapping[str, list[str]] | None = None,
     **options: Any,
 ) -> Path:
     """Copy a file.
@@ -31,6 +32,8 @@ def rewrite(
         More tensors.
     keys : mapping of str to int, optional
         More keys, uint32.
+    texts : mapping of str to list of str, optional
+        More keys, arrays of strings.
     **options : Any
         Of `gguf.GGUFWriter`.
     """
@@ -44,6 +47,8 @@ def rewrite(
             _add(writer, key, number, gguf.GGUFValueType.UINT32)
             if key == "general.alignment":
                 writer.data_alignment = number
+        for key, strings in (texts or {}).items():
+            _add(writer, key, strings, gguf.GGUFValueType.STRING)
         for name, tensor in file.tensors.items():
             blocks: NDArray[Any] = tensor.data.reshape(*tensor.shape[:-1], -1)
             if tensor.type is GGMLType.F32:

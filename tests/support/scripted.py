@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.config import Pooling
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.completions import completion
 from llamacy.generation.context import Context
@@ -18,7 +19,7 @@ from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, TextBatch
 from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import NEVER
 from llamacy.results import Completion
@@ -159,6 +160,13 @@ class ScriptedExecutor:
             return result
         logits[:] = result
         return logits
+
+    def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
+        """Return the first and the last token of each text, and its length."""
+        self.passes.append(len(texts.tokens))
+        each = np.split(texts.tokens, np.cumsum(texts.lengths)[:-1])
+        rows = [[text[0], text[-1], len(text)] for text in each]
+        return np.array(rows, np.float32)
 
     def _next(self, held: list[int]) -> int:
         for prompt, answer in self.script.items():

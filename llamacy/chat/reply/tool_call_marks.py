@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from llamacy.chat.reply import (
+    begun_calls,
     call_forms,
     tool_call_deepseek,
     tool_call_gemma,
@@ -60,7 +61,10 @@ class ToolCallStyle:
     write : Write or None
         Writes calls as text between the marks; known where templates leave them out.
     form : CallForm or None
-        The text of calls that a constraint makes the model write.
+        The text of calls that a constraint makes the model write; None where there is
+        no such constraint.
+    heads : re.Pattern or None
+        The text before the arguments of each call, if they are JSON; see `begun_calls`.
     """
 
     open: str
@@ -74,6 +78,7 @@ class ToolCallStyle:
     others: tuple[str, ...] = ()
     write: Write | None = None
     form: CallForm | None = None
+    heads: re.Pattern[str] | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -90,7 +95,8 @@ def _json(
     opening: str, closing: str | None, form: CallForm, write: Write | None = None
 ) -> ToolCallStyle:
     read = tool_call_json.json_calls
-    return ToolCallStyle(opening, closing, read, write=write, form=form)
+    heads = begun_calls.OBJECTS
+    return ToolCallStyle(opening, closing, read, write=write, form=form, heads=heads)
 
 
 HERMES: Final = _json("<tool_call>", "</tool_call>", call_forms.HERMES)
@@ -100,6 +106,7 @@ MISTRAL: Final = ToolCallStyle(
     tool_call_json.list_or_named,
     others=("[CALL_ID]", "[ARGS]"),
     form=call_forms.MISTRAL,
+    heads=begun_calls.NAMED_OR_OBJECTS,
 )
 DEEPSEEK: Final = ToolCallStyle(
     tool_call_deepseek.BEGIN,
@@ -107,6 +114,7 @@ DEEPSEEK: Final = ToolCallStyle(
     _whole(tool_call_deepseek.fenced_or_plain),
     others=tool_call_deepseek.MARKS,
     form=call_forms.DEEPSEEK,
+    heads=begun_calls.DEEPSEEK,
 )
 KIMI: Final = ToolCallStyle(
     tool_call_kimi.BEGIN,
@@ -114,6 +122,7 @@ KIMI: Final = ToolCallStyle(
     _whole(tool_call_kimi.identified),
     others=tool_call_kimi.MARKS,
     form=call_forms.KIMI,
+    heads=begun_calls.KIMI,
 )
 LLAMA_3: Final = ToolCallStyle(
     "<|python_tag|>",
@@ -121,6 +130,7 @@ LLAMA_3: Final = ToolCallStyle(
     tool_call_python.built_in_calls,
     bare="python",
     form=call_forms.LLAMA_3,
+    heads=begun_calls.OBJECTS,
 )
 GRANITE_3: Final = _json(
     "<|tool_call|>", None, call_forms.GRANITE_3, tool_call_json.listed_json
@@ -138,6 +148,7 @@ APERTUS: Final = ToolCallStyle(
     "<|tools_suffix|>",
     tool_call_json.keyed_calls,
     form=call_forms.APERTUS,
+    heads=begun_calls.KEYED,
 )
 LFM_2: Final = ToolCallStyle(
     "<|tool_call_start|>",
@@ -227,6 +238,7 @@ def keyed_style(types: Types) -> ToolCallStyle:
         inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
         must_close=True,
         form=call_forms.GLM,
+        heads=None,
     )
 
 

@@ -45,12 +45,9 @@ IGNORED: dict[str, tuple[object, ...]] = {
 """Arguments that change no result, and the values that no warning is worth."""
 
 _BY_FILE = "llamacy takes it from the file"
-_NO_EMBEDDINGS = "llamacy makes no embeddings"
 REFUSED: dict[str, tuple[tuple[object, ...], str]] = {
     "attention_type": ((-1, 0), _BY_FILE),
-    "embedding": ((False,), _NO_EMBEDDINGS),
     "kv_overrides": ((None, {}), _BY_FILE),
-    "pooling_type": ((-1, 0), _NO_EMBEDDINGS),
     "rope_scaling_type": ((-1, None), _BY_FILE),
     "tokenizer": ((None,), _BY_FILE),
     "vocab_only": ((False,), "llamacy.load_tokenizer reads a vocabulary alone"),

@@ -30,6 +30,11 @@ from llamacy.compat.llama_cpp.construction import (
     rows_of_a_pass,
 )
 from llamacy.compat.llama_cpp.conversing import Conversing
+from llamacy.compat.llama_cpp.embedding import (
+    ANY_POOLING,
+    Embedding,
+    checked_pooling,
+)
 from llamacy.compat.llama_cpp.evaluation import LlamaState
 from llamacy.compat.llama_cpp.llama_cache import (
     BaseLlamaCache,
@@ -70,7 +75,7 @@ __all__ = [
 ]
 
 
-class Llama(Completing, Conversing):
+class Llama(Completing, Conversing, Embedding):
     """A model, with llama-cpp-python's calls.
 
     Parameters
@@ -104,6 +109,11 @@ class Llama(Completing, Conversing):
     draft_model : LlamaDraftModel or None
         Proposes tokens, which change no text; None, or a `LlamaPromptLookupDecoding`,
         leaves it to llamacy, which proposes what a text repeats.
+    embedding : bool
+        Whether `embed` and `create_embedding` may be called; all else may be in any
+        case.
+    pooling_type : int
+        llama.cpp's number of how rows become an embedding; -1 is as the file says.
     verbose : bool
         Whether to warn of ignored arguments, each once in the life of the process.
     **others : object
@@ -144,6 +154,8 @@ class Llama(Completing, Conversing):
         rope_freq_base: float = 0.0,
         rope_freq_scale: float = 0.0,
         draft_model: object = None,
+        embedding: bool = False,
+        pooling_type: int = ANY_POOLING,
         verbose: bool = True,
         **others: Any,
     ) -> None:
@@ -154,10 +166,13 @@ class Llama(Completing, Conversing):
             **{"type_k": type_k, "type_v": type_v},
             **{"lora_path": lora_path, "lora_scale": lora_scale},
             **{"rope_freq_base": rope_freq_base, "rope_freq_scale": rope_freq_scale},
+            **{"embedding": embedding, "pooling_type": pooling_type},
             **{"draft_model": draft_model, "verbose": verbose, **others},
         }
         check_callback("chat_handler", chat_handler)
         ask = checked_draft_model(draft_model)
+        self._embeds = bool(embedding)
+        self._pooling_type = checked_pooling(pooling_type)
         check_constructor(others, verbose=verbose, stacklevel=2)
         self.chat_format = known_format(chat_format)
         self.chat_handler = chat_handler
@@ -210,14 +225,6 @@ class Llama(Completing, Conversing):
     def set_cache(self, cache: object) -> None:
         """Do nothing: the beginnings of prompts are always found."""
 
-    def create_embedding(self, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: llamacy makes no embeddings."""
-        raise UnsupportedCallError("create_embedding: llamacy makes no embeddings")
-
-    def embed(self, *_: object, **__: object) -> NoReturn:
-        """Raise UnsupportedCallError: llamacy makes no embeddings."""
-        raise UnsupportedCallError("embed: llamacy makes no embeddings")
-
     @property
     def n_batch(self) -> int:
         """Most rows of a forward pass."""
@@ -227,10 +234,6 @@ class Llama(Completing, Conversing):
     def ctx(self) -> NoReturn:
         """Raise UnsupportedCallError: there is no context of llama.cpp."""
         raise UnsupportedCallError("ctx: llamacy does not have llama.cpp's C API")
-
-    def pooling_type(self) -> int:
-        """Return llama.cpp's number of the embeddings' kind: 0, none."""
-        return 0
 
     @staticmethod
     def logits_to_logprobs(logits: ArrayLike, axis: int = -1) -> NDArray[np.float32]:

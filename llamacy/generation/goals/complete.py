@@ -140,7 +140,8 @@ class Complete(Goal):
         most = min(most, n_left - 1, self.context.n_ctx - len(self.context.ids) - 1)
         self._n_draftable = max(0, most)
         if most > 0:
-            self._drafter.begin(most)
+            assert self.context.sequence is not None
+            self._drafter.begin(most, self.context.sequence)
 
     def chances(self) -> Sequence[float]:
         """Return how likely 1, 2 ... of the drafted tokens are right."""

@@ -87,10 +87,15 @@ class EmbeddingPasses:
         self._recorded: dict[Pooling, RecordedPass] = {}
         self._compiled: dict[Pooling, tuple[int, CompiledPass]] = {}
 
-    def run(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
-        """Embed texts: see `Plan.embed`."""
+    def run(
+        self,
+        texts: TextBatch,
+        pooling: Pooling,
+        seconds: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed texts: see `Plan.embed`, and for `seconds` `Plan.forward`."""
         recorded = self.recorded(pooling)
-        compiled = self._compiled_for(pooling, len(texts.tokens))
+        compiled = self.compiled_for(pooling, len(texts.tokens))
         sequences = [PagedSequence(self._pool) for _ in texts.lengths]
         lengths = texts.lengths.tolist()
         ends = np.cumsum(texts.lengths).tolist()
@@ -105,7 +110,7 @@ class EmbeddingPasses:
         out = np.empty((len(batch.wanted), recorded.output.width), np.float32)
         try:
             self._runner.reserve(compiled, batch, parts)
-            self._runner.run(compiled, batch, parts, out)
+            self._runner.run(compiled, batch, parts, out, seconds)
         finally:
             for sequence in sequences:
                 sequence.close()
@@ -133,7 +138,7 @@ class EmbeddingPasses:
             )
         return self._recorded[pooling]
 
-    def _compiled_for(self, pooling: Pooling, n_rows: int) -> CompiledPass:
+    def compiled_for(self, pooling: Pooling, n_rows: int) -> CompiledPass:
         """Return a program for that many rows, which may be one for more."""
         height, compiled = self._compiled.get(pooling, (0, None))
         if compiled is None or height < n_rows:

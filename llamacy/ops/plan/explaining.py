@@ -18,7 +18,9 @@ from llamacy.ops.plan.step import Buffer, Step
 from llamacy.ops.state.layout import StateSlot
 from llamacy.ops.state.sequence import SequenceState
 
-_MAX_REPETITIONS = 1000
+MAX_REPETITIONS = 1000
+"""Most passes that are timed."""
+
 _SEED = 0
 
 
@@ -146,10 +148,22 @@ def explain_pass(
     ArgumentError
         One of the numbers is not possible.
     """
-    steps, program = compiled.steps, compiled.program
     times = time_pass(
-        plan, len(steps), n_rows, n_past, n_wanted, repetitions=repetitions
+        plan, len(compiled.steps), n_rows, n_past, n_wanted, repetitions=repetitions
     )
+    return pass_report(compiled, times, n_rows, n_past, n_wanted, n_threads)
+
+
+def pass_report(
+    compiled: CompiledPass,
+    times: PassTimes,
+    n_rows: int,
+    n_past: int,
+    n_wanted: int,
+    n_threads: int,
+) -> PassReport:
+    """Describe each step of a pass that was timed."""
+    steps, program = compiled.steps, compiled.program
     chosen = [program.kernel_of(i, n_rows, n_wanted) for i in range(len(steps))]
     return PassReport(
         level=compiled.level,
@@ -184,7 +198,7 @@ def time_pass(
     checked_integer("n_rows", n_rows, 1, plan.n_batch)
     checked_integer("n_past", n_past, 0, MAX_CTX - n_rows)
     checked_integer("n_wanted", n_wanted, 0, n_rows)
-    checked_integer("repetitions", repetitions, 1, _MAX_REPETITIONS)
+    checked_integer("repetitions", repetitions, 1, MAX_REPETITIONS)
     rng = np.random.default_rng(_SEED)
     tokens = rng.integers(plan.n_vocab, size=n_past + n_rows).tolist()
     sequence = plan.new_sequence()

@@ -45,19 +45,35 @@ def read_processor(whole: JsonObject) -> Around | None:
     return before, after
 
 
-def _template(step: JsonObject) -> Iterator[str | None]:
-    """Yield the texts of special tokens; None stands for the text between them."""
+def has_two_ends(whole: JsonObject) -> bool:
+    """Whether the token that ends a text stands twice between the texts of a pair."""
+    if "post_processor" not in whole:
+        return False
+    for step in steps(whole, "post_processor", "processors"):
+        kind = step.text("type")
+        if kind == "RobertaProcessing":
+            return True
+        if kind == "TemplateProcessing" and "pair" in step:
+            own = list(_template(step, "pair"))
+            texts = [i for i, part in enumerate(own) if part is None]
+            between = own[texts[0] + 1 : texts[-1]] if texts else []
+            return len(between) == 2 and between[0] == between[1]
+    return False
+
+
+def _template(step: JsonObject, name: str = "single") -> Iterator[str | None]:
+    """Yield the texts of special tokens; None stands for a text between them."""
     known = step.child("special_tokens")
-    for part in step.children("single"):
+    for part in step.children(name):
         special = part.child("SpecialToken")
         if special is None:
             if part.child("Sequence") is None:
-                step.refuse("single", "SpecialToken or Sequence", part.values)
+                step.refuse(name, "SpecialToken or Sequence", part.values)
             yield None
             continue
-        name = special.text("id")
-        token = known.child(name) if known is not None else None
-        texts = token.items("tokens") if token is not None else [name]
+        of_token = special.text("id")
+        token = known.child(of_token) if known is not None else None
+        texts = token.items("tokens") if token is not None else [of_token]
         for text in texts:
             if not isinstance(text, str):
                 step.fail("special_tokens", "texts of tokens", text)

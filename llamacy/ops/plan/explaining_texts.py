@@ -1,0 +1,53 @@
+"""A pass that embeds a text, explained step by step."""
+
+from __future__ import annotations
+
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+from llamacy.arguments import checked_integer
+from llamacy.ops.batch import TextBatch
+from llamacy.ops.plan.embedding import EmbeddingPasses
+from llamacy.ops.plan.explaining import (
+    MAX_REPETITIONS,
+    PassReport,
+    PassTimes,
+    pass_report,
+)
+
+
+def explain_text(
+    passes: EmbeddingPasses,
+    n_rows: int,
+    n_past: int,
+    *,
+    repetitions: int,
+    n_threads: int,
+) -> PassReport:
+    """Time passes that embed a text of random tokens, and describe each step.
+
+    Raises
+    ------
+    ArgumentError
+        One of the numbers is not possible: nothing comes before a text.
+    """
+    checked_integer("n_rows", n_rows, 1, passes.n_batch)
+    checked_integer("n_past", n_past, 0, 0)
+    checked_integer("repetitions", repetitions, 1, MAX_REPETITIONS)
+    pooling = passes.config.embedding.pooling or "mean"
+    tokens = np.random.default_rng(0).integers(passes.config.n_vocab, size=n_rows)
+    texts = TextBatch.of([tokens.tolist()])
+    passes.run(texts, pooling)  # for caches, pages and threads to be there
+    compiled = passes.compiled_for(pooling, n_rows)
+    clocks = np.zeros((repetitions, len(compiled.steps)))
+    whole = []
+    for clock in clocks:
+        passes.run(texts, pooling, clock)
+        start = perf_counter()
+        passes.run(texts, pooling)
+        whole.append(perf_counter() - start)
+    times = PassTimes(np.median(clocks, axis=0).tolist(), median(whole))
+    n_wanted = n_rows if pooling == "none" else 1
+    return pass_report(compiled, times, n_rows, 0, n_wanted, n_threads)
