@@ -53,6 +53,8 @@ SCHEMAS: Any = {
     "short text or a number": closed(
         a={"anyOf": [{"type": "string", "maxLength": 9, "pattern": "x"}, SMALL]}
     ),
+    "text by one of": closed(a={"oneOf": [{"type": "string", "format": "time"}]}),
+    "impossible text": closed(a={"type": "string", "pattern": "^a$", "minLength": 3}),
     "text or a list": closed(a={"anyOf": [TEXT, list_of(INTEGER)]}),
     "constant or null": closed(a={"anyOf": [{"enum": ["a"]}, {"type": "null"}]}),
     "a union within": closed(a=closed(b={"anyOf": [TEXT, SMALL]})),
@@ -90,6 +92,9 @@ REFUSED = {
     ("minimax 3", "keys like marks"): '#/properties/<|"|>',
     ("minimax 3", "any object"): "#/properties/a",
     ("minimax 3", "a table"): "#/properties/a",
+    ("gemma 4", "impossible text"): "#/properties/a",
+    ("minimax 3", "impossible text"): "#/properties/a",
+    ("coder", "impossible text"): "#/properties/a",
     ("coder", "mixed constants"): "#/properties/a",
     ("coder", "keys like marks"): '#/properties/<|"|>',
     ("coder", "keys that are no names"): "#/properties/a b",
@@ -113,7 +118,7 @@ def test_what_a_constraint_allows_is_read_as_valid_arguments(
     if place := REFUSED.get((family, name)):
         with pytest.raises(llamacy.ConstraintError) as caught:
             walks.constraint(reader, tools)
-        assert str(caught.value).startswith(f"tools['look']: {place}: wanted")
+        assert str(caught.value).startswith(f"tools['look']: {place}: ")
         return
     constraint = walks.constraint(reader, tools)
     rng = random.Random(f"{family} {name}")
