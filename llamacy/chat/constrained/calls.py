@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from llamacy.chat.constrained.elements import READ_AS_OTHERS, Elements
 from llamacy.chat.constrained.lark import Marks, without
 from llamacy.chat.constrained.nested import NestedValues, sequence
-from llamacy.chat.constrained.notations import (
-    NOTATIONS,
-    READ_AS_OTHERS,
-    Notation,
-    Quoted,
-)
+from llamacy.chat.constrained.notations import Braces, Notation, Quoted
 from llamacy.chat.constrained.values import TextValue, text_value
 from llamacy.chat.constrained.wanted import Tool
 from llamacy.chat.reply.call_forms import CallForm
@@ -28,6 +24,10 @@ from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.translating import translate
 
 _PLACES: Final = re.compile("«(name|arguments|index|key|value|string)»")
+_NOTATIONS: Final[dict[str, Callable[[Marks], Notation]]] = {
+    "braces": Braces,
+    "elements": Elements,
+}
 _INDEX: Final = "/[0-9]{1,2}/"
 _NAME: Final = re.compile(r"[\w.:/-]+")
 _NAMES: Final = {
@@ -100,7 +100,7 @@ class _Writer:
 
     def add(self, rule: str, tool: Tool) -> None:
         """Add the rule of a tool's calls."""
-        nested = NOTATIONS.get(self._form.values)
+        nested = _NOTATIONS.get(self._form.values)
         name = self._name(tool)
         if self._form.values == "json":
             self.forms[f"{rule}_json"] = tool.form

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import llamacy
+from llamacy.chat.constrained.elements import Elements
 from llamacy.chat.constrained.lark import Marks
-from llamacy.chat.constrained.notations import NOTATIONS
+from llamacy.chat.constrained.notations import Braces
 from tests.chat.constrained.test_tools import ask
 from tests.chat.reply.test_known_styles import FAMILIES
 from tests.support.walked_calls import Walks
@@ -132,14 +133,12 @@ def test_what_a_constraint_allows_is_read_as_valid_arguments(
             jsonschema.validate(call.arguments, schema)
 
 
-@pytest.mark.parametrize("family", ["gemma 4", "minimax 3"])
+@pytest.mark.parametrize("notation", [Braces, Elements])
 def test_a_vocabulary_without_the_mark_is_refused(
-    make_tokenizer: Any, family: str
+    make_tokenizer: Any, notation: type[Braces | Elements]
 ) -> None:
-    marks = Marks(make_tokenizer(), ())
-    values = {"gemma 4": "braces", "minimax 3": "elements"}[family]
     with pytest.raises(llamacy.ConstraintError, match="with a token for"):
-        NOTATIONS[values](marks)
+        notation(Marks(make_tokenizer(), ()))
 
 
 @pytest.mark.parametrize("family", ["gemma 4", "minimax 3", "coder"])
