@@ -87,8 +87,8 @@ class MtpDrafter(ProposalDrafter):
         self._n_tokens = len(ids)
 
     def _ask(self, most: int, sequence: SequenceState) -> None:
-        if sequence.n_past + 1 < self._n_tokens:
-            return  # tokens must follow: the head goes on from what was read
+        if sequence.n_past != self._n_tokens - 1:
+            return  # the head would have to guess what the model makes of the others
         self.sequence = sequence
         self._head.ask(self, most)
 
