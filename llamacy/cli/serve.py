@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from llamacy.cli.certificates import checked_certificate
 from llamacy.cli.completion import model_names
 from llamacy.cli.endings import note
 from llamacy.cli.failures import UsageError
@@ -85,6 +86,20 @@ def serve(
             "that are in its cache.",
         ),
     ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Speak HTTPS, with this certificate (chain), as PEM."
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="in the certificate's file",
+            help="The certificate's private key, as PEM.",
+        ),
+    ] = None,
     idle_seconds: Annotated[
         float | None,
         typer.Option(
@@ -102,6 +117,9 @@ def serve(
             "8G; idle ones are unloaded for another.",
         ),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Show a chat page at /.")
+    ] = True,
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
     """Serve models to the clients of OpenAI, Anthropic and Ollama.
@@ -113,6 +131,7 @@ def serve(
         raise UsageError(
             "--idle-seconds and --max-memory: wanted --on-demand or --allow-hub as well"
         )
+    certificate = checked_certificate(tls_cert, tls_key)
     named = dict(map(named_model, models))
     if len(named) < len(models):
         raise UsageError("two models have the same name; wanted NAME=MODEL")
@@ -144,8 +163,9 @@ def serve(
             api_keys=keys,
             allowed_hosts=allowed_host or (),
             allowed_origins=allowed_origin or (),
+            page=page,
         )
-        run_server(application, host, port, list(served))
+        run_server(application, host, port, list(served), certificate)
 
 
 def named_model(word: str) -> tuple[str, str]:

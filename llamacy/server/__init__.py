@@ -27,6 +27,7 @@
     openapi         the application's own description
     openai          OpenAI's endpoints
     anthropic       Anthropic's endpoints
+    page            the chat page
     ollama          Ollama's endpoints
 
 HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine

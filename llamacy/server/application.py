@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from llamacy.arguments import (
+    checked_flag,
     checked_integer,
     checked_number,
     checked_strings,
@@ -46,6 +47,7 @@ from llamacy.server.openai.responses import (
     stored_response,
 )
 from llamacy.server.openapi.endpoint import description
+from llamacy.server.page.endpoint import page as page_endpoint
 from llamacy.server.service import Service, service_of
 from llamacy.server.slots import OnDemand
 
@@ -102,6 +104,7 @@ def app(
     allowed_origins: Collection[str] = (),
     max_body: int = MAX_BODY,
     quiet_seconds: float = QUIET_SECONDS,
+    page: bool = True,
 ) -> Starlette:
     """Return an ASGI application that answers clients of OpenAI, Anthropic and Ollama.
 
@@ -139,6 +142,8 @@ def app(
     quiet_seconds : float, default 10
         Seconds of silence after which a stream gets a comment, so that no client or
         proxy takes a long prompt for a dead connection.
+    page : bool, default True
+        Whether there is a chat page at ``/``.
 
     Returns
     -------
@@ -182,7 +187,7 @@ def app(
     if origins:
         middleware.insert(0, _cors(origins))
     application = Starlette(
-        routes=list(_routes()),
+        routes=list(_routes(checked_flag("page", page))),
         middleware=middleware,
         exception_handlers={HTTPException: _no_route},
     )
@@ -191,7 +196,9 @@ def app(
     return application
 
 
-def _routes() -> Iterable[Route]:
+def _routes(has_page: bool) -> Iterable[Route]:
+    if has_page:
+        yield Route("/", _answering(page_endpoint), methods=["GET"])
     for method, path, endpoint in _OPERATING:
         yield Route(path, _answering(endpoint), methods=[method])
     yield Route("/health", _answering(health), methods=["GET"])

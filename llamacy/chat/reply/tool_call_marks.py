@@ -169,6 +169,7 @@ GEMMA_4: Final = ToolCallStyle(
     _whole(tool_call_gemma.quoted),
     partial(InMarks, tool_call_gemma.QUOTE),
     others=(tool_call_gemma.QUOTE,),
+    form=call_forms.GEMMA_4,
 )
 
 
@@ -247,4 +248,5 @@ def minimax_style(types: Types) -> ToolCallStyle:
         Outside,
         must_close=True,
         others=(tool_call_minimax.MARK, "<tool_call>", "</tool_call>"),
+        form=call_forms.MINIMAX_3,
     )

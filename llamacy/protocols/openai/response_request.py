@@ -15,6 +15,7 @@ from llamacy.protocols.openai.sampling import MAX_TOP, sampling_options
 from llamacy.protocols.openai.structure import tool_options
 
 _IGNORED: Final = (
+    "client_metadata",  # of Codex: its session, its turn
     "max_tool_calls",  # of tools that the server calls
     "stream_options",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text
+from llamacy.chat.reply.schema_types import ValueTypes
 from llamacy.chat.reply.tool_call_marks import (
     DEEPSEEK,
     HERMES,
@@ -178,7 +179,7 @@ def test_marks_inside_arguments_are_text(
     assert read(style, written) == ("a\n\nb", [Call("weather", {"city": city})])
 
 
-TYPES = {"f": {"path": frozenset(["string"]), "n": frozenset(["integer"])}}
+TYPES = {"f": {"path": ValueTypes(["string"]), "n": ValueTypes(["integer"])}}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def create(client: Any) -> Any:
 
 
 def test_a_response_has_text_and_usage(create: Any) -> None:
-    response = create("say It is sunny.", instructions="Be kind.", metadata={"a": "b"})
+    about = {"metadata": {"a": "b"}, "extra_body": {"client_metadata": {"turn": "1"}}}
+    response = create("say It is sunny.", instructions="Be kind.", **about)
     assert response.output_text == "It is sunny."
     assert (response.status, response.model) == ("completed", "puppet")
     assert response.instructions == "Be kind."
