@@ -267,6 +267,12 @@ def test_a_closed_model_embeds_nothing(encoder: Path) -> None:
         model.embed("a")
 
 
+def test_a_call_ends_when_its_model_is_closed(encoder: Path) -> None:
+    model = llamacy.load(encoder, n_threads=1, n_batch=8)
+    with pytest.raises(llamacy.ClosedError):
+        model.embed(TEXTS * 100, progress=lambda _: model.close())
+
+
 def test_the_makers_limit_is_the_context_unless_another_is_given(
     write_encoder: WriteEncoder,
 ) -> None:
