@@ -138,6 +138,8 @@ def machine() -> str:
     A universal2 Python would compile everything for both kinds of Mac at once, with
     flags of one; it is told to build for one, which ARCHFLAGS may name.
     """
+    if sys.platform == "linux":  # also for another machine: _PYTHON_HOST_PLATFORM
+        return sysconfig.get_platform().removeprefix("linux-")
     if sys.platform != "darwin":
         return platform.machine()
     flags = os.environ.setdefault("ARCHFLAGS", f"-arch {platform.machine()}")

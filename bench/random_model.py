@@ -13,12 +13,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from random_models.encoder_shapes import ENCODER_SHAPES
 from random_models.shapes import SHAPES
 from random_models.vocabulary import LEAST
 from random_models.writing import write_random_model
 
 from llamacy import LlamacyError
 from llamacy.ggml.file_types import FILE_TYPES
+
+ALL = SHAPES | ENCODER_SHAPES
 
 
 def arguments() -> argparse.Namespace:
@@ -30,7 +33,7 @@ def arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("shape", choices=SHAPES, metavar="SHAPE", help=f"one of {', '.join(SHAPES)}")
+    add("shape", choices=ALL, metavar="SHAPE", help=f"one of {', '.join(ALL)}")
     add("type", metavar="TYPE", help=f"one of {', '.join(FILE_TYPES)}")
     add("path", metavar="FILE", type=Path, help="the GGUF file to write")
     add("--layers", type=int, metavar="N", help="by default the real model's")
@@ -49,7 +52,7 @@ def main() -> None:
     options = arguments()
     try:
         write_random_model(
-            SHAPES[options.shape],
+            ALL[options.shape],
             options.path,
             options.type,
             n_layer=options.layers,

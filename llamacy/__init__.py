@@ -45,7 +45,13 @@ import os
 
 _HOMES = {
     "chat.formats": ["CHAT_FORMATS"],
-    "chat.results": ["ChatCompletion", "ChatPiece", "Message", "ToolCall"],
+    "chat.results": [
+        "ChatCompletion",
+        "ChatPiece",
+        "Message",
+        "ToolCall",
+        "ToolCallDelta",
+    ],
     "chat.stream": ["AsyncChatStream", "ChatStream"],
     "config": ["ModelConfig"],
     "errors": [

@@ -5,6 +5,7 @@ from llamacy.chat.results import ChatCompletion as ChatCompletion
 from llamacy.chat.results import ChatPiece as ChatPiece
 from llamacy.chat.results import Message as Message
 from llamacy.chat.results import ToolCall as ToolCall
+from llamacy.chat.results import ToolCallDelta as ToolCallDelta
 from llamacy.chat.stream import AsyncChatStream as AsyncChatStream
 from llamacy.chat.stream import ChatStream as ChatStream
 from llamacy.config import ModelConfig as ModelConfig

@@ -31,6 +31,11 @@ def test_type_hints_are_installed() -> None:
     assert "llamacy/py.typed" in FILES
 
 
+def test_the_sources_of_the_page_are_installed() -> None:
+    kinds = {name.rpartition(".")[2] for name in FILES if "server/page/sources" in name}
+    assert kinds == {"html", "css", "js"}
+
+
 def test_every_compiled_module_has_a_stub() -> None:
     # A level's module contains nothing but its table of functions.
     compiled = {

@@ -70,6 +70,8 @@ class Shape:
         `"ffn_up"` for gate and up.
     n_tiny_layers : int
         Layers of its tiny model, which has every kind of layer.
+    has_mtp : bool
+        Whether it has an MTP head, a layer that is not counted among the others.
     """
 
     architecture: str
@@ -80,6 +82,7 @@ class Shape:
     optional_in_windows: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     n_tiny_layers: int = 2
+    has_mtp: bool = False
 
     def metadata(
         self, n_layer: int | None = None, n_vocab: int | None = None
@@ -119,9 +122,11 @@ class Shape:
         kind = "norm" if family_rules(self.architecture).has_layer_norm else "norm_rms"
         keys = {
             ".vocab_size": n_vocab,
-            ".block_count": n_layer,
+            ".block_count": n_layer + self.has_mtp,
             f".attention.layer_{kind}_epsilon": 1e-5,
         } | dict(keys)
+        if self.has_mtp:
+            keys[".nextn_predict_layers"] = 1
         named = {
             self.architecture + key if key.startswith(".") else key: value
             for key, value in keys.items()

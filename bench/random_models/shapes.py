@@ -141,7 +141,7 @@ def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
     return lambda n: [windowed if has else full for has in pattern(n)]
 
 
-def _beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
+def beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
     """Let the layers of these numbers attend, and the others convolve or scan."""
     return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
 
@@ -183,7 +183,7 @@ def _selective_scan(width: int, n_step: int) -> dict[str, Any]:
 def _kimi_delta(*layers: int) -> dict[str, Any]:
     """Return the keys of Kimi Delta Attention in all layers but those given."""
     return {
-        ".attention.head_count_kv": _beside_recurrent(1, *layers),
+        ".attention.head_count_kv": beside_recurrent(1, *layers),
         ".kda.head_dim": 128,
         ".ssm.conv_kernel": 4,
     }
@@ -446,14 +446,14 @@ SHAPES: Final = {
     ),
     "jamba-3b": Shape(
         *("jamba", 28, 65536),
-        sizes(2560, 20, _beside_recurrent(1, 7, 21), 128, 8192)
+        sizes(2560, 20, beside_recurrent(1, 7, 21), 128, 8192)
         | _selective_scan(5120, 160),
         ("ssm_conv1d.bias",),
         n_tiny_layers=8,
     ),
     "jamba-52b-a12b": Shape(
         *("jamba", 32, 65536),
-        sizes(4096, 32, _beside_recurrent(8, 4, 12, 20, 28), 128, 14336)
+        sizes(4096, 32, beside_recurrent(8, 4, 12, 20, 28), 128, 14336)
         | _selective_scan(8192, 256)
         | {
             ".expert_count": 16,
@@ -496,6 +496,13 @@ SHAPES: Final = {
         sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
         n_tiny_layers=4,
     ),
+    "qwen35-0.8b-mtp": Shape(
+        *("qwen35", 24, 248320),
+        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        ("nextn.shared_head_norm.weight",),
+        n_tiny_layers=4,
+        has_mtp=True,
+    ),
     "qwen35-4b": Shape(
         *("qwen35", 32, 248320),
         sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
@@ -519,12 +526,12 @@ SHAPES: Final = {
     ),
     "lfm2-1.2b": Shape(
         *("lfm2", 16, 65536),
-        sizes(2048, 32, _beside_recurrent(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
+        sizes(2048, 32, beside_recurrent(8, 2, 5, 8, 10, 12, 14), 64, 8192) | _LFM2,
         n_tiny_layers=4,
     ),
     "lfm2moe-8b-a1b": Shape(
         *("lfm2moe", 24, 65536),
-        sizes(2048, 32, _beside_recurrent(8, 2, 6, 10, 14, 18, 21), 64, 7168)
+        sizes(2048, 32, beside_recurrent(8, 2, 6, 10, 14, 18, 21), 64, 7168)
         | experts(32, 4, 1792, gating_func=2)
         | {".leading_dense_block_count": 2, **_LFM2},
         _SELECTION,
@@ -532,7 +539,7 @@ SHAPES: Final = {
     ),
     "lfm3-1.7b": Shape(
         *("lfm3", 24, 128000),
-        sizes(2048, 16, _beside_recurrent(4, *range(2, 24, 2)), 128, 7680)
+        sizes(2048, 16, beside_recurrent(4, *range(2, 24, 2)), 128, 7680)
         | {
             **_LFM2,
             ".shortconv.l_cache": 7,
@@ -549,14 +556,14 @@ SHAPES: Final = {
     ),
     "granitehybrid-3b": Shape(
         *("granitehybrid", 40, 100352),
-        sizes(2048, 32, _beside_recurrent(8, 5, 15, 25, 35), 64, 8192)
+        sizes(2048, 32, beside_recurrent(8, 5, 15, 25, 35), 64, 8192)
         | {".rope.scaling.finetuned": False, **_SCALES, **_scan(64)},
         ("ssm_conv1d.bias",),
         n_tiny_layers=6,
     ),
     "granitehybrid-7b-a1b": Shape(
         *("granitehybrid", 40, 100352),
-        sizes(1536, 12, _beside_recurrent(4, 5, 15, 25, 35), 128, 512)
+        sizes(1536, 12, beside_recurrent(4, 5, 15, 25, 35), 128, 512)
         | experts(64, 6, 512, shared_feed_forward_length=1024)
         | {".rope.scaling.finetuned": False, **_SCALES, **_scan(48)},
         ("ssm_conv1d.bias",),

@@ -45,8 +45,10 @@ def tensors_of(
         No such model can be.
     """
     path = Path(shape.architecture)  # for errors
-    file = cast(ModelFile, SimpleNamespace(path=path, metadata=metadata))
-    family, config = read_hyperparameters(file)
+    last = metadata[f"{shape.architecture}.block_count"] - 1
+    names = [f"blk.{last}.nextn.eh_proj.weight"] if shape.has_mtp else []
+    parts = {"path": path, "metadata": metadata, "tensors": names}
+    family, config = read_hyperparameters(cast(ModelFile, SimpleNamespace(**parts)))
     sizes = {
         name: spec.shape
         for name, spec in family.tensors(config).items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from llamacy.architectures.layers import Layers
+from llamacy.architectures.mtp import can_have_head, mtp_tensors
 from llamacy.architectures.parts import Parts, Value
 from llamacy.architectures.pooling import head_tensors, pooled
 from llamacy.architectures.tensors import Specs, model_tensors
@@ -42,6 +43,17 @@ class WithTensorsOutside(Protocol):
         """Return the specs of tensors outside the layers, besides those of all."""
 
 
+@runtime_checkable
+class WithMtp(Protocol):
+    """One function more, of a family whose models may have an MTP head.
+
+    Its `forward` lets the head keep up where `config.has_mtp`: see `mtp`.
+    """
+
+    def draft(self, model: Parts) -> Value:
+        """Return the head's logits after the wanted rows: (n_wanted, n_vocab)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Architecture:
     """One model family.
@@ -75,7 +87,9 @@ class Architecture:
         if self.is_mixture and config.experts is None:
             field = f"{config.architecture}.expert_count"
             raise FormatError(path, field, "1 or more", 0)
-        return replace(config, layers=self.family.layers(config))
+        config = replace(config, layers=self.family.layers(config))
+        has_mtp = isinstance(self.family, WithMtp) and can_have_head(config)
+        return replace(config, has_mtp=config.has_mtp and has_mtp)
 
     def tensors(self, config: ModelConfig) -> Specs:
         """Return the specs of a model's tensors by name.
@@ -88,6 +102,8 @@ class Architecture:
         specs = model_tensors(config, self.family.tensors) | head_tensors(config)
         if isinstance(self.family, WithTensorsOutside):
             specs |= self.family.outside(config)
+        if config.has_mtp:
+            specs |= mtp_tensors(config, self.family.tensors)
         return specs
 
     def forward(
@@ -105,6 +121,13 @@ class Architecture:
             All weights by name, as the executor has them.
         """
         return self.family.forward(Parts(ops, config, weights))
+
+    def draft(
+        self, ops: Ops[Any, Any], config: ModelConfig, weights: Mapping[str, Any]
+    ) -> Any:
+        """Compute the MTP head's logits after the wanted rows, as in `forward`."""
+        assert isinstance(self.family, WithMtp)
+        return self.family.draft(Parts(ops, config, weights))
 
     def embed(
         self,

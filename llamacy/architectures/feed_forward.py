@@ -35,7 +35,7 @@ def feed_forward(block: Block, x: Value) -> Value:
     """
     network = block.config.feed_forward
     if network.experts is not None:
-        assert network.activation != "geglu"
+        assert network.activation not in ("geglu", "geglu_erf")
         y = mixture(block, x, network.experts, network.activation)
         is_shared = network.experts.n_ff_shared > 0
         return block.ops.add(y, shared_expert(block, x)) if is_shared else y
@@ -51,6 +51,12 @@ def dense_network(block: Block, x: Value) -> Value:
         h = activate(block.network_linear(x, "ffn_up"), *network.constants)
         return block.network_linear(h, "ffn_down")
     gate, up = (block.network_linear(x, name) for name in ("ffn_gate", "ffn_up"))
-    is_gelu = network.activation == "geglu"
-    gated = block.ops.gelu_mul if is_gelu else block.ops.silu_mul
-    return block.network_linear(gated(gate, up), "ffn_down")
+    return block.network_linear(_gated(block, gate, up), "ffn_down")
+
+
+def _gated(block: Block, gate: Value, up: Value) -> Value:
+    """Join the two projections of a dense network."""
+    ops, activation = block.ops, block.config.feed_forward.activation
+    if activation == "geglu_erf":
+        return ops.mul(ops.gelu_erf(gate), up)
+    return ops.gelu_mul(gate, up) if activation == "geglu" else ops.silu_mul(gate, up)

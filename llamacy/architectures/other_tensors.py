@@ -122,6 +122,8 @@ def _merge(
         if shapes.get(up) == whole:
             is_required = specs[up].is_required
             parts = ((gate, n_gate), (up, n_up))
+            if gate_weight.replace("ffn_gate", "attn_norm_2") in shapes:
+                parts = parts[::-1]  # only in Jina's model for code
             specs[up] = TensorSpec(whole, is_required, parts=parts)
             del specs[gate]
 

@@ -79,8 +79,13 @@ class Parts:
         """
         self.last = x
         x = x if of_wanted else self.ops.wanted(x)
-        x = self.normed(x, "output_norm")
-        # a model without an output matrix reads its embedding backwards
+        return self.output(self.normed(x, "output_norm"))
+
+    def output(self, x: Value) -> Value:
+        """Turn normed rows into logits.
+
+        A model without an output matrix reads its embedding backwards.
+        """
         embedding = self.weights["token_embd.weight"]
         output = self.weights.get("output.weight", embedding)
         bias, scale = map(self.weights.get, ("output.bias", "output.scale"))

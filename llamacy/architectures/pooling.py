@@ -50,9 +50,12 @@ def pooled(model: Parts, rows: Value, pooling: Pooling) -> Value:
     ArgumentError
         The model has no classifier, and scores are asked for.
     """
-    ops, how = model.ops, model.config.embedding.pooled_as(pooling)
+    ops, config = model.ops, model.config.embedding
+    if pooling == "rank" and config.classifier_pooling == "late":
+        return ops.mean(_classified(model, rows))
+    how = config.pooled_as(pooling)
     x = ops.mean(rows) if how == "mean" else ops.wanted(rows)
-    if pooling == "none":
+    if pooling == "none" and config.pooling != "none":
         return x
     return _classified(model, x) if pooling == "rank" else _dense(model, x)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from llamacy.architectures import mtp
 from llamacy.architectures.attention import (
     attention_tensors,
     head_norm_tensors,
@@ -70,11 +71,22 @@ def gated_attention_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 def forward(model: Parts) -> Value:
     """Add to each row what mixer and network make of its norm."""
-    ops, x = model.ops, model.embed()
+    x = model.embed()
     for block in model.layers():
-        x = ops.add(x, mix(block, block.norm(x, "attn_norm")))
-        x = ops.add(x, feed_forward(block, block.norm(x, "post_attention_norm")))
+        x = _through(block, x)
+    if model.config.has_mtp:
+        mtp.keep_up(model, x, keys_and_values)
     return model.logits(x)
+
+
+def draft(model: Parts) -> Value:
+    """Return the logits of the MTP head: see `mtp`."""
+    return mtp.draft(model, _through)
+
+
+def _through(block: Block, x: Value) -> Value:
+    x = block.ops.add(x, mix(block, block.norm(x, "attn_norm")))
+    return block.ops.add(x, feed_forward(block, block.norm(x, "post_attention_norm")))
 
 
 def mix(block: Block, x: Value) -> Value:
@@ -91,11 +103,21 @@ def gated_attention(block: Block, x: Value) -> Value:
     ops, mixer = block.ops, block.config.attention
     d, queries = mixer.head_dim, block.linear(x, "attn_q")
     q, gate = (ops.columns(queries, first, d, of=2 * d) for first in (0, d))
-    q, k = block.norm(q, "attn_q_norm"), block.linear(x, "attn_k")
-    k, v = block.norm(k, "attn_k_norm"), block.linear(x, "attn_v")
-    if mixer.rope is not None:
-        rope = block.model.rope(mixer.rope, d)
-        q, k = ops.rope(q, rope), ops.rope(k, rope)
+    q = _rotated(block, block.norm(q, "attn_q_norm"))
+    k, v = keys_and_values(block, x)
     state = key_values(block.number, mixer)
     attended = ops.attention(q, k, v, state=state, scale=mixer.scale)
     return block.linear(ops.mul(attended, ops.sigmoid(gate)), "attn_output")
+
+
+def keys_and_values(block: Block, x: Value) -> tuple[Value, Value]:
+    """Make keys and values of normed rows: (M, n_head_kv * head_dim) each."""
+    k = block.norm(block.linear(x, "attn_k"), "attn_k_norm")
+    return _rotated(block, k), block.linear(x, "attn_v")
+
+
+def _rotated(block: Block, x: Value) -> Value:
+    mixer = block.config.attention
+    if mixer.rope is None:
+        return x
+    return block.ops.rope(x, block.model.rope(mixer.rope, mixer.head_dim))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from llamacy.architectures import qwen35
+from llamacy.architectures import mtp, qwen35
 from llamacy.architectures.layers import Layers, layers_with
-from llamacy.architectures.parts import Parts, Value
+from llamacy.architectures.parts import Block, Parts, Value
 from llamacy.architectures.qwen2moe import gated_mixture, with_shared_expert
-from llamacy.architectures.qwen35 import mix, with_repeated_keys
+from llamacy.architectures.qwen35 import (
+    keys_and_values,
+    mix,
+    with_repeated_keys,
+)
 from llamacy.architectures.tensors import Specs, required
 from llamacy.config import LayerConfig, ModelConfig
 
@@ -27,8 +31,19 @@ def tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 def forward(model: Parts) -> Value:
     """Add to each row what mixer and experts make of its norm."""
-    ops, x = model.ops, model.embed()
+    x = model.embed()
     for block in model.layers():
-        x = ops.add(x, mix(block, block.norm(x, "attn_norm")))
-        x = gated_mixture(block, x, "post_attention_norm")
+        x = _through(block, x)
+    if model.config.has_mtp:
+        mtp.keep_up(model, x, keys_and_values)
     return model.logits(x)
+
+
+def draft(model: Parts) -> Value:
+    """Return the logits of the MTP head: see `mtp`."""
+    return mtp.draft(model, _through)
+
+
+def _through(block: Block, x: Value) -> Value:
+    x = block.ops.add(x, mix(block, block.norm(x, "attn_norm")))
+    return gated_mixture(block, x, "post_attention_norm")

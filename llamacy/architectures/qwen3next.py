@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from llamacy.architectures import mtp
 from llamacy.architectures.delta_rule import (
     delta_rule,
     delta_rule_mixer,
@@ -21,6 +22,7 @@ from llamacy.architectures.qwen35 import (
     NORMS,
     gated_attention,
     gated_attention_tensors,
+    keys_and_values,
 )
 from llamacy.architectures.tensors import Specs, TensorSpec, norm_tensors, required
 from llamacy.config import AttentionConfig, LayerConfig, ModelConfig
@@ -54,11 +56,22 @@ def _mixer_tensors(config: ModelConfig, layer: LayerConfig) -> Specs:
 
 def forward(model: Parts) -> Value:
     """Add to each row what mixer and experts make of its norm."""
-    ops, x = model.ops, model.embed()
+    x = model.embed()
     for block in model.layers():
-        x = ops.add(x, _mix(block, block.norm(x, "attn_norm")))
-        x = gated_mixture(block, x, "post_attention_norm")
+        x = _through(block, x)
+    if model.config.has_mtp:
+        mtp.keep_up(model, x, keys_and_values)
     return model.logits(x)
+
+
+def draft(model: Parts) -> Value:
+    """Return the logits of the MTP head: see `mtp`."""
+    return mtp.draft(model, _through)
+
+
+def _through(block: Block, x: Value) -> Value:
+    x = block.ops.add(x, _mix(block, block.norm(x, "attn_norm")))
+    return gated_mixture(block, x, "post_attention_norm")
 
 
 def _mix(block: Block, x: Value) -> Value:

@@ -83,7 +83,10 @@ def _normed(block: Block, x: Value, name: str) -> Value:
     """Norm rows where the model does."""
     if block.weight(f"{name}.weight") is not None:
         return block.norm(x, name)
-    return block.model.norm(x, None) if _mixer(block.config).is_normed else x
+    mixer, eps = _mixer(block.config), block.model.config.norm_eps
+    if not mixer.is_normed:
+        return x
+    return block.ops.rms_norm(x, None, mixer.norm_eps or eps)
 
 
 def _mixer(layer: LayerConfig) -> SelectiveScanConfig:

@@ -33,6 +33,7 @@ def short_conv(block: Block, x: Value) -> Value:
         block.number,
         n_channels=block.model.config.n_embd,
         n_columns=mixer.n_kernel - 1,
+        n_after=mixer.n_after,
     )
     weight, bias = (
         block.weight(f"shortconv.conv.{kind}") for kind in ("weight", "bias")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from llamacy.config import LayerConfig, ModelConfig
+from llamacy.config import LayerConfig, ModelConfig, family_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,9 @@ def model_tensors(
     factors = divisors(config.rope.n_dims // 2, is_required=is_long)
     specs = {
         "token_embd.weight": required(config.n_vocab, config.n_embd),
-        "output_norm.weight": TensorSpec((config.n_embd,), config.is_causal),
+        "output_norm.weight": TensorSpec(
+            (config.n_embd,), family_rules(config.architecture).is_causal
+        ),
         "output.weight": TensorSpec(
             (config.n_vocab, config.n_embd), False, is_unused=not config.is_causal
         ),

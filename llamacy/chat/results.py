@@ -70,6 +70,30 @@ class ToolCall:
         return {"id": self.id, "type": "function", "function": called}
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A part of a tool call while it is written.
+
+    Attributes
+    ----------
+    index : int
+        Which of the answer's calls it belongs to.
+    arguments : str
+        More of the arguments as JSON; may be empty. The parts of a call, one after the
+        other, are the JSON of its arguments once the call is complete; those of a call
+        that breaks off, or turns out to be malformed, are no complete JSON.
+    name : str
+        Name of the tool in the first part of a call; empty in all others.
+    id : str
+        The call's id in its first part; empty in all others.
+    """
+
+    index: int
+    arguments: str
+    name: str = ""
+    id: str = ""
+
+
 class Message(dict[str, Any]):
     """An answer as a message: a dict, to append to the conversation.
 
@@ -167,7 +191,11 @@ class ChatPiece(Piece):
         Text of the reasoning before it; may be empty.
     tool_calls : tuple of ToolCall
         Tool calls completed by this piece.
+    call_deltas : tuple of ToolCallDelta
+        Parts of tool calls. Calls are told as they are written where the model writes
+        arguments as JSON, else at their end.
     """
 
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    call_deltas: tuple[ToolCallDelta, ...] = ()

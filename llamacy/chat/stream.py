@@ -26,9 +26,9 @@ _logger = logging.getLogger("llamacy")
 class ChatStream(Stream):
     """A stream of an answer; see `llamacy.generation.streams.Stream`.
 
-    Its pieces separate reasoning, text and tool calls. A tool call arrives whole, once
-    it is complete; text that may turn out to be one is held back. `completion` also
-    says how much of the conversation was left out.
+    Its pieces separate reasoning, text and tool calls; text that may turn out to be a
+    call is held back. A tool call arrives whole, once it is complete, and before in
+    deltas. `completion` also says how much of the conversation was left out.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class ChatStream(Stream):
     @property
     def completion(self) -> ChatCompletion:
         """The answer up to the last piece taken; the whole answer after the last."""
-        return chat_completion(super().completion, self._prompt)
+        is_over = self._is_closed or self._reading.is_over
+        return chat_completion(super().completion, self._prompt, is_over=is_over)
 
     def _ipython_display_(self) -> None:
         from llamacy.notebook import cards, live  # only in IPython
@@ -92,7 +93,10 @@ class AsyncChatStream(AsyncStream):
     @property
     def completion(self) -> ChatCompletion:
         """The answer up to the last piece taken; the whole answer after the last."""
-        return chat_completion(super().completion, self._begun.prompt)
+        reading = self._begun.reading
+        is_over = self._is_closed or reading is None or reading.is_over
+        prompt = self._begun.prompt
+        return chat_completion(super().completion, prompt, is_over=is_over)
 
 
 class _Begun:
@@ -110,13 +114,19 @@ class _Begun:
 
 
 class _Reading:
-    """Turns pieces of generated text into pieces of an answer."""
+    """Turns pieces of generated text into pieces of an answer.
+
+    Attributes
+    ----------
+    is_over : bool
+        Whether the answer has ended, and nothing is held back.
+    """
 
     def __init__(self, prompt: ChatPrompt) -> None:
         self._reply = prompt.reader.begin()
         self._tokens: list[int] = []  # generated, but not part of a piece yet
         self._logprobs: list[TokenLogprob] | None = None
-        self._is_over = False
+        self.is_over = False
 
     def read(self, piece: Piece) -> ChatPiece | None:
         """Return the part of the answer that can no longer change, if there is any."""
@@ -127,9 +137,9 @@ class _Reading:
 
     def rest(self) -> ChatPiece | None:
         """Return what was held back until the end; None on later calls."""
-        if self._is_over:
+        if self.is_over:
             return None
-        self._is_over = True
+        self.is_over = True
         piece = self._piece(self._reply.end())
         tell_bad_calls(self._reply.bad_calls)
         return piece
@@ -140,12 +150,17 @@ class _Reading:
         tokens, self._tokens = self._tokens, []
         logprobs, self._logprobs = self._logprobs, None
         return ChatPiece(
-            change.text, tokens, logprobs, change.reasoning, change.tool_calls
+            change.text,
+            tokens,
+            logprobs,
+            change.reasoning,
+            change.tool_calls,
+            change.call_deltas,
         )
 
 
 def chat_completion(
-    completion: Completion, prompt: ChatPrompt | None
+    completion: Completion, prompt: ChatPrompt | None, *, is_over: bool = True
 ) -> ChatCompletion:
     """Return generated text as the answer of a conversation.
 
@@ -155,6 +170,8 @@ def chat_completion(
         The generated text.
     prompt : ChatPrompt or None
         The prompt it was generated from; None if generation has not begun.
+    is_over : bool
+        Whether the text has ended; else what may become a tool call is left out.
 
     Raises
     ------
@@ -164,7 +181,10 @@ def chat_completion(
     same = {field.name: getattr(completion, field.name) for field in fields(Completion)}
     if prompt is None:
         return ChatCompletion(**same)
-    reply = prompt.reader.whole(completion.text)
+    reply = prompt.reader.begin()
+    reply.push(completion.text)
+    if is_over:
+        reply.end()
     same["text"] = reply.text
     if reply.tool_calls and completion.finish_reason == "stop":
         same["finish_reason"] = "tool_calls"

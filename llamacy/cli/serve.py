@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from llamacy.cli.certificates import checked_certificate
 from llamacy.cli.completion import model_names
 from llamacy.cli.endings import note
 from llamacy.cli.failures import UsageError
@@ -77,30 +79,59 @@ def serve(
     on_demand: Annotated[
         bool, typer.Option(help="Load each model when it is first asked for.")
     ] = False,
+    allow_hub: Annotated[
+        bool,
+        typer.Option(
+            help="Let clients fetch models of the hub (/api/pull), and ask for those "
+            "that are in its cache.",
+        ),
+    ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Speak HTTPS, with this certificate (chain), as PEM."
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="in the certificate's file",
+            help="The certificate's private key, as PEM.",
+        ),
+    ] = None,
     idle_seconds: Annotated[
         float | None,
         typer.Option(
             metavar="N",
             min=0,
-            help="With --on-demand: unload a model that nobody has used for a while.",
+            help="With --on-demand or --allow-hub: unload a model that nobody has used "
+            "for a while.",
         ),
     ] = None,
     max_memory: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="With --on-demand: memory for all models, such as 8G; idle ones are "
-            "unloaded for another.",
+            help="With --on-demand or --allow-hub: memory for those models, such as "
+            "8G; idle ones are unloaded for another.",
         ),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page/--no-page", help="Show a chat page at /.")
+    ] = True,
     loading: LoadingFlags = LoadingFlags(),  # noqa: B008 -- frozen
 ) -> None:
     """Serve models to the clients of OpenAI, Anthropic and Ollama.
 
     The first Ctrl-C lets running answers end; the second ends them.
     """
-    if not on_demand and (idle_seconds is not None or max_memory is not None):
-        raise UsageError("--idle-seconds and --max-memory: wanted --on-demand as well")
+    unloads = idle_seconds is not None or max_memory is not None
+    if unloads and not (on_demand or allow_hub):
+        raise UsageError(
+            "--idle-seconds and --max-memory: wanted --on-demand or --allow-hub as well"
+        )
+    certificate = checked_certificate(tls_cert, tls_key)
     named = dict(map(named_model, models))
     if len(named) < len(models):
         raise UsageError("two models have the same name; wanted NAME=MODEL")
@@ -126,11 +157,15 @@ def serve(
             served,
             max_memory=most_bytes,
             idle_seconds=idle_seconds,
+            from_hub=partial(later, loading, max_waiting=max_waiting)
+            if allow_hub
+            else None,
             api_keys=keys,
             allowed_hosts=allowed_host or (),
             allowed_origins=allowed_origin or (),
+            page=page,
         )
-        run_server(application, host, port, list(served))
+        run_server(application, host, port, list(served), certificate)
 
 
 def named_model(word: str) -> tuple[str, str]:

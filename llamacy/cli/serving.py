@@ -11,11 +11,17 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from llamacy.cli.certificates import Certificate
+
 _GIVE_UP_SECONDS = 5  # for connections to close once they are answered
 
 
 def run_server(
-    application: Starlette, host: str, port: int, names: Collection[str]
+    application: Starlette,
+    host: str,
+    port: int,
+    names: Collection[str],
+    certificate: Certificate | None = None,
 ) -> None:
     """Run an application until a signal stops it.
 
@@ -29,6 +35,8 @@ def run_server(
         Port to listen at; 0 takes a free one.
     names : collection of str
         The models' names, to be printed.
+    certificate : Certificate, optional
+        For HTTPS; without one it speaks HTTP.
     """
     _log_to_stderr()
     config = uvicorn.Config(
@@ -41,6 +49,8 @@ def run_server(
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=_GIVE_UP_SECONDS,
+        ssl_certfile=None if certificate is None else certificate.chain,
+        ssl_keyfile=None if certificate is None else certificate.key,
     )
     server = Server(config, application, names)
     server.run()
@@ -82,12 +92,15 @@ class Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             names = ", ".join(self._names)
-            print(f"llamacy: serving {names} at http://{shown}:{port}", file=sys.stderr)
+            url = f"{'https' if self.config.is_ssl else 'http'}://{shown}:{port}"
+            print(f"llamacy: serving {names} at {url}", file=sys.stderr)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop, on a signal."""
         if self._gate.is_closed or self._running_loop is None:
             self.should_exit = self.force_exit = True
+            # the requests that it cancels are no failures of the application
+            logging.getLogger("uvicorn.error").disabled = True
             return
         self._gate.close()
         if n_running := self._gate.n_running:

@@ -24,10 +24,12 @@ class EmbeddingConfig:
         How rows become an embedding; None if the files do not say.
     dense : tuple of int
         Widths of the dense layers that an embedding goes through; () without any.
+        Rows of a model that does not pool them go through them, each by itself.
     has_tanh : bool
         Whether each of them ends with tanh.
-    classifier_pooling : {"cls", "mean", "last"}
-        How rows become what a classifier reads.
+    classifier_pooling : {"cls", "mean", "last", "late"}
+        How rows become what a classifier reads; with `"late"` it reads each row, and
+        the mean of the results is the text's.
     classifier_activation : {"tanh", "gelu_erf"}
         The nonlinear part of the classifier's first layer, if it has two.
     labels : tuple of str
@@ -51,7 +53,7 @@ class EmbeddingConfig:
     pooling: Pooling | None = None
     dense: tuple[int, ...] = ()
     has_tanh: bool = False
-    classifier_pooling: Literal["cls", "mean", "last"] = "cls"
+    classifier_pooling: Literal["cls", "mean", "last", "late"] = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     labels: tuple[str, ...] = ()
     score_activation: Literal["", "identity", "sigmoid"] = ""
@@ -63,4 +65,6 @@ class EmbeddingConfig:
 
     def pooled_as(self, pooling: Pooling) -> Literal["none", "mean", "cls", "last"]:
         """Return how rows are pooled, before a classifier reads the result."""
-        return self.classifier_pooling if pooling == "rank" else pooling
+        if pooling != "rank":
+            return pooling
+        return "mean" if self.classifier_pooling == "late" else self.classifier_pooling

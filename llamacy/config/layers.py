@@ -11,12 +11,12 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, get_args
 from llamacy.config.experts import ExpertConfig
 from llamacy.config.rope import RopeConfig
 
-GatedActivation = Literal["swiglu", "geglu", "clamped_swiglu"]
+GatedActivation = Literal["swiglu", "geglu", "geglu_erf", "clamped_swiglu"]
 """How a feed-forward network joins its two projections.
 
 `"swiglu"` is silu(gate) * up and `"geglu"` gelu(gate) * up (Shazeer 2020,
-arXiv:2002.05202); `"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for
-experts only.
+arXiv:2002.05202), with tanh; `"geglu_erf"` is that with erf, for dense networks only.
+`"clamped_swiglu"` is gpt-oss's (OpenAI 2025, arXiv:2508.10925), for experts only.
 """
 
 UngatedActivation = Literal[
@@ -136,9 +136,12 @@ class ShortConvConfig:
     ----------
     n_kernel : int
         Tokens that a row sees, its own among them.
+    n_after : int
+        Those of them that come after the row; 0 but in an encoder.
     """
 
     n_kernel: int
+    n_after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,8 @@ class SelectiveScanConfig:
     is_normed : bool
         Whether that, what writes and what reads are normed where a file has no weights
         for it.
+    norm_eps : float
+        What these norms add; 0 for as much as the others.
     """
 
     n_channels: int
@@ -233,6 +238,7 @@ class SelectiveScanConfig:
     n_step: int
     n_kernel: int
     is_normed: bool = False
+    norm_eps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,8 @@ class ModelConfig:
         The mixture of experts that the file describes; None for dense layers.
     embedding : EmbeddingConfig
         How the model embeds texts.
+    has_mtp : bool
+        Whether the model has an MTP head, one layer after the others that drafts.
     layers : tuple of LayerConfig
         Each layer, the first first. Where none are given, `n_layer` layers of the sizes
         above.
@@ -114,6 +116,7 @@ class ModelConfig:
     hidden_activation: str = ""
     experts: ExpertConfig | None = None
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+    has_mtp: bool = False
     layers: tuple[LayerConfig, ...] = ()
 
     def __post_init__(self) -> None:

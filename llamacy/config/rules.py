@@ -59,7 +59,7 @@ class FamilyRules:
     activations : mapping of str to str
         Activations of networks by their names in files, `""` for a file that has no
         key; {} for a family whose files do not name any.
-    classifier_pooling : {"cls", "mean", "last"}
+    classifier_pooling : {"cls", "mean", "last", "late"}
         How rows become what a classifier reads where a file does not say.
     classifier_activation : {"tanh", "gelu_erf"}
         The nonlinear part of a classifier's first layer.
@@ -107,7 +107,7 @@ class FamilyRules:
     is_causal: bool = True
     alibi_bias: float = 0.0
     activations: Mapping[str, str] = field(default_factory=dict)
-    classifier_pooling: Literal["cls", "mean", "last"] = "cls"
+    classifier_pooling: Literal["cls", "mean", "last", "late"] = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     keys: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
@@ -165,7 +165,7 @@ _SSM: Final = (
     *("ssm.conv_kernel", "ssm.inner_size", "ssm.state_size", "ssm.time_step_rank"),
     "ssm.group_count",
 )
-_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms")
+_MAMBA: Final = (*_SSM[:-1], "ssm.dt_b_c_rms", "ssm.norm_epsilon")
 _DELTA_RULE: Final = (*_SSM, "attention.recurrent_layers", "full_attention_interval")
 _LATENT: Final = (
     *("attention.q_lora_rank", "attention.kv_lora_rank"),
@@ -187,6 +187,14 @@ _OF_ENCODERS: Final = {
     "relu": "relu",
 }
 """Activations by transformers' names, which encoders' files have."""
+
+_OF_GATED_ENCODERS: Final = {
+    "": "geglu_erf",
+    "gelu": "geglu_erf",
+    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "geglu"),
+    **dict.fromkeys(("silu", "swish"), "swiglu"),
+}
+"""The same of networks with gates."""
 
 _RULES: Final = {
     "apertus": FamilyRules(
@@ -225,12 +233,19 @@ _RULES: Final = {
     "ernie4_5-moe": FamilyRules(
         keys=("expert_shared_count", "leading_dense_block_count")
     ),
+    "eurobert": FamilyRules(is_causal=False, classifier_activation="gelu_erf"),
     "exaone4": FamilyRules(window_period=4),
     "falcon": FamilyRules(has_layer_norm=True, keys=("hidden_activation",)),
     "falcon-h1": FamilyRules(scan="beside", keys=_SSM),
     "gemma2": FamilyRules(window_period=2, window=4096),
     "gemma3": FamilyRules(
         window_period=6, has_local_rope=True, local_freq_base=10000.0
+    ),
+    "gemma-embedding": FamilyRules(
+        window_period=6,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        is_causal=False,
     ),
     "gemma4": FamilyRules(
         window_period=6,
@@ -263,12 +278,23 @@ _RULES: Final = {
         gating="sigmoid",
         is_normalized=False,
     ),
+    "jina-bert-v2": FamilyRules(
+        has_layer_norm=True,
+        is_causal=False,
+        alibi_bias=8.0,
+        keys=("attention.max_alibi_bias",),
+    ),
+    "jina-bert-v3": FamilyRules(has_layer_norm=True, is_causal=False),
     "kimi-linear": FamilyRules(
         has_recurrent_layers=True,
         keys=(*ROUTER_KEYS, *_LATENT, *_KIMI_DELTA),
         gating="sigmoid",
     ),
-    "lfm2": FamilyRules(has_recurrent_layers=True, window_period=0, keys=_SHORT_CONV),
+    "lfm2": FamilyRules(
+        has_recurrent_layers=True,
+        window_period=0,
+        keys=(*_SHORT_CONV, "embedding_length_out"),
+    ),
     "lfm2moe": FamilyRules(
         has_recurrent_layers=True,
         keys=(*ROUTER_KEYS, *_SHORT_CONV),
@@ -281,6 +307,7 @@ _RULES: Final = {
         keys=_SHORT_CONV,
     ),
     "llama": FamilyRules(window_period=0),
+    "llama-embed": FamilyRules(is_causal=False, classifier_pooling="mean"),
     "mamba": FamilyRules(
         has_recurrent_layers=True, scan="only", is_selective=True, keys=_MAMBA
     ),
@@ -298,12 +325,31 @@ _RULES: Final = {
         keys=("attention.temperature_scale", "rope.scaling.yarn_log_multiplier"),
     ),
     "mistral4": FamilyRules(keys=_DEEPSEEK, is_normalized=False),
+    "modern-bert": FamilyRules(
+        window_period=3,
+        is_whole_first=True,
+        has_local_rope=True,
+        local_freq_base=10000.0,
+        has_layer_norm=True,
+        is_causal=False,
+        activations=_OF_GATED_ENCODERS,
+        classifier_pooling="mean",
+        classifier_activation="gelu_erf",
+        keys=("hidden_activation",),
+    ),
     "nemotron_h": FamilyRules(has_recurrent_layers=True, scan="alone", keys=_SSM),
     "nemotron_h_moe": FamilyRules(
         has_recurrent_layers=True,
         scan="alone",
         keys=(*_SSM, *ROUTER_KEYS, "moe_latent_size"),
         gating="sigmoid",
+        is_normalized=False,
+    ),
+    "nomic-bert": FamilyRules(has_layer_norm=True, is_causal=False),
+    "nomic-bert-moe": FamilyRules(
+        has_layer_norm=True,
+        is_causal=False,
+        keys=("moe_every_n_layers",),
         is_normalized=False,
     ),
     "olmo2": FamilyRules(window_period=4, has_local_rope=True),

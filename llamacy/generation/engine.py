@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -13,8 +13,8 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, NotPicklableError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.context import Context
-from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.drafter import MakeDrafter, TextDrafter
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.executor import Executor
 from llamacy.generation.goals.complete import Complete, MakeRoom
 from llamacy.generation.goals.score import Score
@@ -56,7 +56,7 @@ class Engine:
         Whether the model has logits, and so writes texts; an encoder has none.
     drafting : bool, default True
         Whether calls draft whose options leave it open.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts what texts do not repeat.
 
     Attributes
@@ -82,7 +82,7 @@ class Engine:
         *,
         writes: bool = True,
         drafting: bool = True,
-        draft_model: DraftModel | None = None,
+        proposer: Proposer[Any] | None = None,
     ) -> None:
         self.executor = executor
         self._writes = writes
@@ -91,11 +91,11 @@ class Engine:
         self.n_vocab = executor.n_vocab
         self.defaults = defaults or SamplingParams()
         self._drafting = drafting
-        self._draft_model = draft_model
+        self._proposer = proposer
         self.make_drafter: MakeDrafter = (
-            TextDrafter if draft_model is None else draft_model.drafter
+            TextDrafter if proposer is None else proposer.drafter
         )
-        self.worker = Worker(executor, cache_bytes, max_waiting, draft_model)
+        self.worker = Worker(executor, cache_bytes, max_waiting, proposer)
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableError(
@@ -107,8 +107,8 @@ class Engine:
         """End all requests, and let the models go."""
         self.worker.close()
         self.executor.close()
-        if self._draft_model is not None:
-            self._draft_model.close()
+        if self._proposer is not None:
+            self._proposer.close()
 
     def load(self) -> Load:
         """Return how busy the model is: requests active and waiting, and KV pages.

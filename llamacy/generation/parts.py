@@ -1,17 +1,18 @@
 """Which rows go into the next forward pass.
 
-Continuous batching: each pass has a row of every text that grows, or a few where drafts
-are worth it, and as much of the prompts as there is room for beside them.
+Continuous batching: each pass has a row of every text that grows, or a few where tokens
+must follow or drafts are worth it, and as much of the prompts as there is room for
+beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llamacy.generation.drafting.allotting import allot
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
@@ -83,7 +84,7 @@ def choose_parts(
     requests: Sequence[AnyRequest],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None = None,
+    proposer: Proposer[Any] | None = None,
 ) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
@@ -95,35 +96,54 @@ def choose_parts(
         Most rows of each kind.
     costs : RowCosts
         The costs of passes, which decide how much is drafted.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts all texts together.
     """
-    growing = [one for one in requests if one.stage is Stage.GROWING]
-    parts = _decode_parts(growing[: limits.n_decode], limits, costs, draft_model)
+    growing = _growing(requests, limits.n_decode)
+    parts = _decode_parts(growing, limits, costs, proposer)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, MAX_READ_BESIDE)
-    return parts + _prefill_parts(requests, room, limits.n_scored)
+    others = [one for one in requests if one not in growing]
+    return parts + _prefill_parts(others, room, limits.n_scored)
+
+
+def _growing(requests: Sequence[AnyRequest], n_rows: int) -> dict[AnyRequest, int]:
+    """Return the texts that grow in a pass of so many rows, and how many each needs.
+
+    A text that tokens must follow reads these and grows at once, if there is room.
+    """
+    growing = [one for one in requests if one.stage is Stage.GROWING][:n_rows]
+    found = dict.fromkeys(growing, 1)
+    room = n_rows - len(found)
+    for one in requests:
+        if one.stage is Stage.READING and one.goal.is_decoding and one.n_unread <= room:
+            found[one] = one.n_unread
+            room -= one.n_unread
+    return found
 
 
 def _decode_parts(
-    growing: Sequence[AnyRequest],
+    growing: Mapping[AnyRequest, int],
     limits: Limits,
     costs: RowCosts,
-    draft_model: DraftModel | None,
+    proposer: Proposer[Any] | None,
 ) -> list[Part]:
-    """Give each text its row, and the free rows to the drafts that are worth most."""
-    n_free = min(limits.n_decode - len(growing), limits.n_drafted)
+    """Give each text its rows, and the free ones to the drafts that are worth most."""
+    n_rows = sum(growing.values())
+    n_tried = n_rows - len(growing)  # rows that drafts make part of what is tried
+    n_free = max(0, min(limits.n_decode - n_rows, limits.n_drafted - n_tried))
     n_drafted = [0] * len(growing)
     if n_free and growing:
         for one in growing:
             one.begin_draft(n_free)
-        if draft_model is not None:
-            draft_model.write(len(growing), costs)
-        n_drafted = allot([one.chances() for one in growing], n_free, costs)
+        if proposer is not None:
+            proposer.write(len(growing), costs)
+        chances = [one.chances() for one in growing]
+        n_drafted = allot(chances, n_free, costs, n_rows=n_rows)
     parts = [
-        Part(one, one.next_rows(1 + n, limits.n_scored), is_decode=True)
-        for one, n in zip(growing, n_drafted, strict=True)
+        Part(one, one.next_rows(needed + n, limits.n_scored), is_decode=True)
+        for (one, needed), n in zip(growing.items(), n_drafted, strict=True)
         if not one.has_ended
     ]
     return [part for part in parts if part.rows.tokens]

@@ -86,7 +86,7 @@ class Passes:
     def _note_cost(self, parts: Sequence[Part], seconds: float) -> None:
         """Note what a pass of growing texts alone has cost, if all rows were wanted."""
         if all(part.is_decode and part.rows.is_all_wanted for part in parts):
-            texts = tuple(id(part.request) for part in parts)
+            texts = tuple(part.request.number for part in parts)
             n_rows = sum(len(part.rows.tokens) for part in parts)
             self._costs.note(texts, len(parts), n_rows, seconds)
 
@@ -100,7 +100,8 @@ def _undrafted(part: Part) -> Part:
     if not _is_drafted(part):
         return part
     part.rows.sequence.try_rows(0)
-    return part._replace(rows=part.request.next_rows(1, 1))
+    n_rows = len(part.rows.tokens) - part.rows.n_wanted + 1
+    return part._replace(rows=part.request.next_rows(n_rows, 1))
 
 
 def _fail(parts: Sequence[Part], error: BaseException) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from enum import Enum
 from typing import Generic, TypeAlias, TypeVar
@@ -37,6 +38,9 @@ class Leftover(Enum):
     CLOSED = "closed"
 
 
+_numbers = itertools.count()
+
+
 class Request(Generic[GoalT_co]):
     """One prompt on its way to what its goal makes of it.
 
@@ -54,6 +58,8 @@ class Request(Generic[GoalT_co]):
 
     Attributes
     ----------
+    number : int
+        Tells it from all others, past ones too.
     stage : Stage
         How far it has come.
     has_ended : bool
@@ -73,6 +79,7 @@ class Request(Generic[GoalT_co]):
         leftover: Leftover = Leftover.CACHED,
         cancel: CancelToken | None = None,
     ) -> None:
+        self.number = next(_numbers)
         self.goal = goal
         self.context = goal.context
         self.leftover = leftover
@@ -85,6 +92,11 @@ class Request(Generic[GoalT_co]):
         self._mailbox: Mailbox[AnyRequest] | None = None
         self._resumes_as = Stage.READING  # where it is parked
         self._watch = Stopwatch()
+
+    @property
+    def n_unread(self) -> int:
+        """Tokens that are still to be read."""
+        return self.goal.n_to_read - self.context.n_past
 
     @property
     def is_settled(self) -> bool:
@@ -181,6 +193,10 @@ class Request(Generic[GoalT_co]):
         self._watch.submit(since)
         is_over = self.context.n_past >= self.goal.n_to_read
         self._move(Stage.ENDED if is_over else Stage.WAITING)
+
+    def is_of_call(self, other: AnyRequest) -> bool:
+        """Whether both were submitted by the same call, which waits for both."""
+        return self._mailbox is other._mailbox
 
     @property
     def is_cancelled(self) -> bool:

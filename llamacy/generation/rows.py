@@ -17,8 +17,8 @@ class Rows(NamedTuple):
         Token ids that continue `sequence`.
     sequence : SequenceState
         It holds all of `tokens` after the pass; a goal that wants fewer truncates it.
-    wanted : {"none", "last", "all"}
-        The rows whose logits are computed.
+    wanted : {"none", "last", "all"} or int
+        The rows whose logits are computed; a number means that many of the last.
     """
 
     tokens: list[int]
@@ -35,4 +35,6 @@ class Rows(NamedTuple):
         """Rows whose logits are computed."""
         if self.wanted == "all":
             return len(self.tokens)
-        return int(self.wanted == "last" and bool(self.tokens))
+        if self.wanted == "none":
+            return 0
+        return min(1 if self.wanted == "last" else self.wanted, len(self.tokens))

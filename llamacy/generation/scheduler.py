@@ -1,21 +1,24 @@
 """Which requests run, and what becomes of their sequences.
 
 A pass grows every text and reads as much of the prompts as there is room for: see
-`parts`. Tokens that prompts have in common are read once: a sequence is forked from one
-that already holds the same tokens, of another request or of the cache, and a prompt
-waits while another request is reading what both begin with: see `sharing`. Requests for
-embeddings have a queue and passes of their own, in turn with the others.
+`parts`, and `pacing` for prompts that take many passes. Tokens that prompts have in
+common are read once: a sequence is forked from one that already holds the same tokens,
+of another request or of the cache, and a prompt waits while another request is reading
+what both begin with: see `sharing`. Requests for embeddings have a queue and passes of
+their own, in turn with the others.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.embedding.queue import EmbeddingQueue
 from llamacy.generation.executor import Executor
+from llamacy.generation.pacing import Pacing
 from llamacy.generation.parts import Limits, choose_parts
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
@@ -49,7 +52,7 @@ class Scheduler:
         Runs the passes.
     cache : PrefixCache
         Keeps the sequences of texts that have ended.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts the texts.
 
     Attributes
@@ -66,17 +69,18 @@ class Scheduler:
         self,
         executor: Executor,
         cache: PrefixCache,
-        draft_model: DraftModel | None = None,
+        proposer: Proposer[Any] | None = None,
     ) -> None:
         self.reading = NO_ADAPTERS
         self.max_active = min(MAX_ACTIVE, executor.n_batch)
         self._executor = executor
         self._cache = cache
-        self._draft_model = draft_model
+        self._proposer = proposer
         self._limits = Limits.of(executor)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
         self._embedding = EmbeddingQueue(executor, cache.clear)
+        self._pacing = Pacing()
         self._waiting: deque[AnyRequest] = deque()
         self._active: list[AnyRequest] = []
 
@@ -148,8 +152,8 @@ class Scheduler:
         before_settling()
         self._release_ended()
         self._cache.clear()
-        if self._draft_model is not None:
-            self._draft_model.clear()
+        if self._proposer is not None:
+            self._proposer.clear()
 
     def _cancel_unwanted(self) -> None:
         for request in (*self._active, *self._waiting, *self._embedding):
@@ -201,14 +205,16 @@ class Scheduler:
         request.start(sequence)
 
     def _run_pass(self) -> None:
-        parts = choose_parts(self._active, self._limits, self.costs, self._draft_model)
+        requests = self._pacing.arranged(self._active)
+        parts = choose_parts(requests, self._limits, self.costs, self._proposer)
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn
             grown = {part.request for part in parts if part.is_decode}
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
-        self._passes.run(parts, self._count_waiting)
+        with self._pacing.watching(requests, parts):
+            self._passes.run(parts, self._count_waiting)
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""

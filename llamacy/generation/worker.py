@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.executor import Executor
 from llamacy.generation.load import Load
 from llamacy.generation.loop import Loop
@@ -39,7 +40,7 @@ class Worker:
     max_waiting : int, optional
         Most requests that may wait for a place before another call is refused; None
         refuses none.
-    draft_model : DraftModel, optional
+    proposer : Proposer, optional
         Drafts the texts.
     """
 
@@ -48,10 +49,10 @@ class Worker:
         executor: Executor,
         cache_bytes: int,
         max_waiting: int | None = None,
-        draft_model: DraftModel | None = None,
+        proposer: Proposer[Any] | None = None,
     ) -> None:
         self._executor = executor
-        scheduler = Scheduler(executor, PrefixCache(cache_bytes), draft_model)
+        scheduler = Scheduler(executor, PrefixCache(cache_bytes), proposer)
         self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)

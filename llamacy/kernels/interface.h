@@ -115,12 +115,13 @@ typedef struct {
 /* Channels that are one item of a convolution: enough of a row for prefetchers to follow. */
 enum { CONV_CHANNELS = 512 };
 
-/* A causal depthwise convolution. */
+/* A depthwise convolution, causal unless rows see inputs after them. */
 typedef struct {
-    const float *weight; /* (n_columns + 1, n_channels): the factors of the row itself come last */
+    const float *weight; /* (n_columns + 1, n_channels): those of the last input come last */
     const float *bias;   /* (n_channels,) or NULL */
     int n_channels;
     int n_columns;       /* inputs that are kept: (n_columns, n_channels), the oldest first */
+    int n_after;         /* inputs after a row that it sees, in texts that are whole: none is kept */
     size_t offset;       /* bytes of them within a text's states */
     int then_silu;       /* results go through SiLU */
 } conv_args;
@@ -319,9 +320,9 @@ typedef struct {
                   const float *scores,             /* (spans, count_strips(), STRIP_ROWS, span_tokens) */
                   float *y, size_t ldy,            /* out, (M, n_head * value_dim) */
                   int begin, int end, void *scratch);
-    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t - n_columns + j], or silu() of
-     * that, x going on from the inputs that each span's states keep. Items are chunks of
-     * CONV_CHANNELS channels. */
+    /* y[t] = bias + the sum over j <= n_columns of weight[j] * x[t + n_after - n_columns + j], or
+     * silu() of that, x going on from the inputs that each span's states keep; with 0 around a text
+     * if n_after is not 0. Items are chunks of CONV_CHANNELS channels. */
     void (*causal_conv)(const conv_args *args,
                         const row_span *spans, int n_spans, /* (n_spans,); out: their states */
                         const float *x, size_t ldx,         /* (M, n_channels) */

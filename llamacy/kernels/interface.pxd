@@ -76,6 +76,7 @@ cdef extern from "interface.h" nogil:
         const float* bias
         int n_channels
         int n_columns
+        int n_after
         size_t offset
         bint then_silu
 

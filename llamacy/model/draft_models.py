@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llamacy.config import ModelConfig
@@ -58,6 +59,7 @@ def read_draft(
     """
     with open_model(source.path) as file:
         _, its_config = read_hyperparameters(file)
+        its_config = replace(its_config, has_mtp=False)  # nothing drafts for it
         _check_tokens(file, its_config, model, config)
         n_threads: int = options["n_threads"]
         with quantized(file, its_config, source.type, n_threads) as weights:

@@ -102,6 +102,7 @@ def load_executor(
     tensors = select_tensors(
         architecture.tensors(config), usual_experts(file.tensors, file.path), path
     )
+    draft = architecture.draft if config.has_mtp else None
     if executor == "reference":
         arrays = {name: _array(each) for name, each in tensors.items()}
         return ReferenceExecutor(
@@ -110,6 +111,7 @@ def load_executor(
             arrays,
             n_batch=n_batch,
             embed=architecture.embed,
+            draft=draft,
         )
     # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import pack_weights, weight_bytes
@@ -125,6 +127,7 @@ def load_executor(
         kv_type=kv_type,
         n_batch=n_batch,
         embed=architecture.embed,
+        draft=draft,
     )
 
 

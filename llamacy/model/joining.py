@@ -20,6 +20,7 @@ from llamacy.errors import FormatError
 from llamacy.formats.lora import (
     EMBEDDING,
     OUTPUT,
+    TYPES,
     LoraFile,
     Pair,
     Saved,
@@ -155,6 +156,11 @@ def _low_rank(
 ) -> LowRank[NDArray[np.float32]]:
     """Return one adapter's part in a matrix, with its scale and gain in `up`."""
     down, up = pair.a, pair.b * np.float32(pair.scale)
+    if name.endswith(TYPES):  # whose rows are looked up
+        if pair.magnitude is not None:
+            field = f"tensor {name}.lora_magnitude_vector"
+            raise FormatError(file.path, field, "none of a table of types", "one")
+        return LowRank(up, np.ascontiguousarray(down.T))
     if pair.magnitude is None:
         return LowRank(down, up)
     with np.errstate(all="ignore"):
@@ -201,7 +207,8 @@ def _joined(
 
     The gain of the second is a factor of all that the first has made.
     """
-    axis = 1 if name == EMBEDDING or is_of_experts(name) else 0
+    has_rows = name == EMBEDDING or name.endswith(TYPES)
+    axis = 1 if has_rows or is_of_experts(name) else 0
     up, gain = before.up, before.gain
     if one.gain is not None:
         up = up * one.gain[:, None]

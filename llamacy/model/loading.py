@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,12 +106,14 @@ def load(
         `model.engine.load().n_waiting` says how many wait.
     drafting : bool, default True
         Whether passes check several tokens at once where a text repeats what it or its
-        prompt says. No text is changed by it, and it is not done where measured times
-        show that it does not pay; calls may decide otherwise.
+        prompt says, or where the model's own MTP head says how it goes on. No text is
+        changed by it, and it is not done where measured times show that it does not
+        pay; calls may decide otherwise. False leaves an MTP head out of memory.
     draft : str or os.PathLike, optional
         A smaller model with the same tokens, of the same family for example: it drafts
-        what a text does not repeat. Each of its tokens takes a pass of it, so that it
-        should have a tenth of the weights or fewer. No text is changed by it.
+        what a text does not repeat, in place of the model's MTP head. Each of its
+        tokens takes a pass of it, so that it should have a tenth of the weights or
+        fewer. No text is changed by it.
     lora : path, (path, float), or sequence of either, optional
         LoRA adapters to start with, as for `Model.set_adapters`.
     progress : callable, optional
@@ -230,6 +232,8 @@ def _read(settings: _Settings, lora: Lora, progress: Progress | None) -> _Parts:
     with ExitStack() as opened:
         file: ModelFile = opened.enter_context(open_model(settings.path))
         _, config = read_hyperparameters(file)
+        drafts = settings.drafting and settings.draft is None
+        config = replace(config, has_mtp=config.has_mtp and drafts)
         adapters = read_adapters(lora, config)
         weights = opened.enter_context(
             quantized(file, config, settings.file_type, settings.n_threads)

@@ -11,6 +11,8 @@ from llamacy.chat.formats import TemplateSource
 from llamacy.config import ModelConfig
 from llamacy.errors import NotPicklableError
 from llamacy.generation.drafting.draft_model import DraftModel
+from llamacy.generation.drafting.mtp_head import MtpHead
+from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
@@ -94,7 +96,7 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
             file_defaults(metadata, path),
             writes=config.is_causal,
             drafting=drafting,
-            draft_model=_draft_model(draft, config.n_vocab, n_ctx, cache_bytes),
+            proposer=_proposer(executor, config, draft, n_ctx, cache_bytes),
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()
@@ -335,10 +337,15 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         return Session(self.engine, self._origin, held)
 
 
-def _draft_model(
-    draft: LoadedDraft | None, n_vocab: int, n_ctx: int, cache_bytes: int
-) -> DraftModel | None:
+def _proposer(
+    executor: LoadedExecutor,
+    config: ModelConfig,
+    draft: LoadedDraft | None,
+    n_ctx: int,
+    cache_bytes: int,
+) -> Proposer[Any] | None:
+    """Return what drafts beside the texts: a draft model, or the model's own head."""
     if draft is None:
-        return None
+        return MtpHead(executor) if config.has_mtp else None
     n_ctx = n_ctx if draft.n_ctx is None else min(n_ctx, draft.n_ctx)
-    return DraftModel(draft.executor, n_vocab, n_ctx, cache_bytes)
+    return DraftModel(draft.executor, config.n_vocab, n_ctx, cache_bytes)

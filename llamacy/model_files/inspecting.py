@@ -22,6 +22,7 @@ from llamacy.model_files.opening import open_model_as
 from llamacy.model_files.sources import find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.plan.embedding import layout_of_pass
+from llamacy.ops.plan.mtp_passes import MOST_TEXTS
 from llamacy.ops.plan.packed_weights import mapped_bytes, weight_bytes
 from llamacy.ops.plan.pass_memory import Outline, buffer_bytes
 from llamacy.ops.plan.recorder import Node, Recorder
@@ -74,6 +75,8 @@ class ModelInfo:
     window : int or None
         Most tokens that attention sees in any layer, if all layers have a sliding
         window; None otherwise. Pages before the window are freed.
+    has_mtp : bool
+        Whether the model has an MTP head, with which it drafts its texts.
     has_chat_template : bool
         Whether the model has a chat template, which `llamacy.Model.chat` needs.
     """
@@ -94,6 +97,7 @@ class ModelInfo:
     state_bytes: int
     page_tokens: int
     window: int | None
+    has_mtp: bool
     has_chat_template: bool
 
     def kv_bytes(
@@ -261,6 +265,11 @@ def inspect_file(file: ModelFile) -> ModelInfo:
     layouts = {kind: StateLayout(kept, kind) for kind in KV_TYPES}
     layout = layouts["f16"] if config.is_causal else layout_of_pass(recorder.nodes)
     n_pages = 0 if config.is_causal else N_BATCH // PAGE
+    buffers = buffer_bytes(recorder.nodes, output, layout, N_BATCH)
+    if config.has_mtp:
+        of_head, its_output = _record(architecture.draft, config, specs, needed)
+        its_layout = layout.beside(of_head.states)
+        buffers += buffer_bytes(of_head.nodes, its_output, its_layout, MOST_TEXTS)
     return ModelInfo(
         path=path,
         architecture=config.architecture,
@@ -273,12 +282,12 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         file_bytes=sum(tensor.n_bytes for tensor in tensors),
         weights_bytes=weight_bytes(needed),
         mapped_bytes=mapped_bytes(needed),
-        buffer_bytes=buffer_bytes(recorder.nodes, output, layout, N_BATCH)
-        + n_pages * layout.page_bytes,
+        buffer_bytes=buffers + n_pages * layout.page_bytes,
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         state_bytes=layouts["f16"].most_text_bytes,
         page_tokens=PAGE,
         window=layouts["f16"].window,
+        has_mtp=config.has_mtp,
         has_chat_template=_has_template(file.metadata),
     )
 

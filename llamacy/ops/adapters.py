@@ -26,8 +26,8 @@ class LowRank(NamedTuple, Generic[Weight]):
     Attributes
     ----------
     down : (rank, n_in)
-        Of a linear layer; of an embedding its rows, (n_vocab, rank); of experts
-        (n_expert, rank, n_in).
+        Of a linear layer; of an embedding its rows, (n_vocab, rank), or those of types;
+        of experts (n_expert, rank, n_in).
     up : (n_out, rank)
         With the scale and the gain already in it; of an embedding (n_embd, rank); of
         experts (n_expert, n_out, rank).
@@ -110,6 +110,14 @@ class AdaptedOps:
         if adapter.gain is not None:
             y = self._ops.gain(y, adapter.gain)
         low = self._ops.embedding(adapter.down)
+        return self._ops.add(y, self._ops.linear(low, adapter.up))
+
+    def type_embedding(self, weight: Any) -> Any:
+        """Look up rows of `weight`, and add the adapter's rows times its `up.T`."""
+        y, adapter = self._ops.type_embedding(weight), self._adapter_of(weight)
+        if adapter is None:
+            return y
+        low = self._ops.type_embedding(adapter.down)
         return self._ops.add(y, self._ops.linear(low, adapter.up))
 
     def sigmoid_gate(self, y: Any, x: Any, weight: Any) -> Any:

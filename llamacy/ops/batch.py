@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from llamacy.config import Pooling
 from llamacy.errors import ArgumentError
 from llamacy.ops.state.sequence import SequenceState
 
-Wanted = Literal["last", "all", "none"]
+Wanted: TypeAlias = Literal["last", "all", "none"] | int
+"""The rows whose logits are computed; a number means that many of the last."""
 
 N_BATCH = 512
 """Most rows of a pass, unless an executor is made with another number."""
@@ -74,8 +75,9 @@ class Batch:
             sequences.extend([sequence] * len(part))
             if wanted == "all":
                 rows.extend(range(first, end))
-            elif wanted == "last" and end > first:
-                rows.append(end - 1)
+            elif wanted != "none":
+                n_last = 1 if wanted == "last" else wanted
+                rows.extend(range(max(first, end - n_last), end))
         return cls(
             np.asarray(tokens, np.int32),
             np.asarray(positions, np.int32),

@@ -119,6 +119,12 @@ class Ops(Protocol, Generic[Value, Weight]):
         the pass; with a window, `W // 2` of them before and after it.
         """
 
+    def append(self, k: Value, v: Value, *, state: KeyValues) -> Value:
+        """Append `k` and `v` to the sequences' `state`, as `attention` does.
+
+        Nothing may read the result: it stands for the step alone.
+        """
+
     def shared_attention(
         self,
         q: Value,
@@ -155,7 +161,9 @@ class Ops(Protocol, Generic[Value, Weight]):
         """Convolve each channel of `x` (M, C) along its sequence, up to its row.
 
         `y[t] = bias + Σ_j weight[:, j] * x[t - K + 1 + j]`: depthwise, with 0 before
-        the text. `weight` is (C, K), as one vector; `state` keeps K - 1 inputs.
+        the text. `weight` is (C, K), as one vector; `state` keeps K - 1 inputs. If it
+        has `n_after`, a row sees that many inputs after it, all of the text is in the
+        pass, and there is 0 after it.
         """
 
     def delta_rule(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from llamacy.arguments import checked_flag, short
@@ -12,6 +12,41 @@ from llamacy.option_names import hint
 
 _NAMED: Final = re.compile(r"([A-Za-z_]\w*(?:\.\w+|\[[^\]]{1,80}\])*): ")
 _KEY: Final = re.compile(r"\['(\w+)'\]")
+
+
+class Recording(Mapping[str, Any]):
+    """A JSON object that notes which of its fields are asked for, and how.
+
+    Parameters
+    ----------
+    values : mapping
+        The object.
+
+    Attributes
+    ----------
+    fields : dict
+        For each field its JSON type, empty if any was asked for; or the recording of
+        an object within.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+        self.fields: dict[str, str | Recording] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def within(self, name: str) -> Recording:
+        """Return the recording of an object within."""
+        inner = Recording(self._values.get(name) or {})
+        self.fields[name] = inner
+        return inner
 
 
 class Fields:
@@ -48,9 +83,21 @@ temperature?
         self._name = name
         self._known: dict[str, None] = {}
 
-    def take(self, name: str, default: Any = None) -> Any:
-        """Return a field's value; `default` if it was left out."""
+    def take(self, name: str, default: Any = None, kind: str = "") -> Any:
+        """Return a field's value; `default` if it was left out.
+
+        Parameters
+        ----------
+        name : str
+            The field's name.
+        default : object, optional
+            The value of a field that was left out.
+        kind : str
+            Its type in JSON, for the description of requests; not checked.
+        """
         self._known[name] = None
+        if isinstance(self._values, Recording):
+            self._values.fields.setdefault(name, kind)
         value = self._values.get(name)
         return default if value is None else value
 
@@ -62,7 +109,7 @@ temperature?
         ArgumentError
             It is something else.
         """
-        return checked_flag(self.path(name), self.take(name, default))
+        return checked_flag(self.path(name), self.take(name, default, "boolean"))
 
     def text(self, name: str) -> str | None:
         """Return the value of a field that is a string; None if it was left out.
@@ -72,7 +119,7 @@ temperature?
         ArgumentError
             It is something else.
         """
-        value = self.take(name)
+        value = self.take(name, kind="string")
         if value is not None and not isinstance(value, str):
             raise ArgumentError(
                 f"{self.path(name)}: wanted a string, found {short(value)}"
@@ -87,7 +134,7 @@ temperature?
         ArgumentError
             It is something else.
         """
-        value = self.take(name, [])
+        value = self.take(name, [], "array")
         if not isinstance(value, list):
             raise ArgumentError(
                 f"{self.path(name)}: wanted a list, found {short(value)}"
@@ -100,11 +147,15 @@ temperature?
 
     def inner(self, name: str) -> Fields:
         """Return the fields of an object within; no fields if it was left out."""
-        return Fields(self.take(name, {}), self.path(name))
+        value = self.take(name, {})
+        if isinstance(self._values, Recording):
+            value = self._values.within(name)
+        return Fields(value, self.path(name))
 
     def ignore(self, names: Collection[str]) -> None:
         """Accept fields that change nothing here."""
-        self._known.update(dict.fromkeys(names))
+        for name in names:
+            self.take(name)
 
     def refuse(self, name: str, reason: str, allowed: Collection[Any] = ()) -> None:
         """Refuse a field, unless its value is one of `allowed`, which change nothing.
@@ -114,7 +165,8 @@ temperature?
         ArgumentError
             The field has another value; the message gives the reason.
         """
-        value = self.take(name)
+        self._known[name] = None
+        value = self._values.get(name)
         if value is not None and value not in allowed:
             raise ArgumentError(f"{self.path(name)}: {reason}, found {short(value)}")
 

@@ -4,6 +4,7 @@
 
     application     `app`: routes and settings to an ASGI application
     models          names to models
+    hub             models that clients name on the hub
     slots           the place of a model, which may be loaded and unloaded
     record          a request on its way: its id, its line in the log, its end
     metrics         measurements for Prometheus
@@ -19,11 +20,14 @@
     prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read
+    embedding       texts that are embedded, for all APIs
     service         the models and settings that all endpoints share
     health          whether the server is up
     operating       tokens, templates, properties and measurements
+    openapi         the application's own description
     openai          OpenAI's endpoints
     anthropic       Anthropic's endpoints
+    page            the chat page
     ollama          Ollama's endpoints
 
 HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from llamacy.server.errors import Refusal
 
-_OPEN_PATHS = ("/health",)
+_OPEN_PATHS = ("/", "/health")  # the page has nothing secret; what it asks has
 
 
 class Access:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from llamacy.arguments import (
+    checked_flag,
     checked_integer,
     checked_number,
     checked_strings,
@@ -23,23 +24,30 @@ from llamacy.printable import printable
 from llamacy.server import operating
 from llamacy.server.access import Access
 from llamacy.server.anthropic.messages import count_tokens, messages
-from llamacy.server.errors import Refusal, refusal_of
+from llamacy.server.errors import Refusal
 from llamacy.server.guard import Gate, Guard, path_of, refused
 from llamacy.server.health import health
+from llamacy.server.hub import Hub
 from llamacy.server.leaving import ClientGone
 from llamacy.server.metrics import Metrics
 from llamacy.server.models import Models
 from llamacy.server.ollama import catalogue
 from llamacy.server.ollama import chat as ollama_chat
+from llamacy.server.ollama import embedding as ollama_embedding
 from llamacy.server.ollama.generate import generate
+from llamacy.server.ollama.pull import pull
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
+from llamacy.server.openai.embeddings import embeddings
 from llamacy.server.openai.model_list import model_list, one_model
+from llamacy.server.openai.reranking import rerank
 from llamacy.server.openai.responses import (
     remove_response,
     responses,
     stored_response,
 )
+from llamacy.server.openapi.endpoint import description
+from llamacy.server.page.endpoint import page as page_endpoint
 from llamacy.server.service import Service, service_of
 from llamacy.server.slots import OnDemand
 
@@ -56,11 +64,17 @@ _ROUTES: Final = (
     ("GET", "/v1/models/{name:path}", one_model),
     ("POST", "/v1/chat/completions", chat),
     ("POST", "/v1/completions", completions),
+    ("POST", "/v1/embeddings", embeddings),
+    ("POST", "/v1/rerank", rerank),
+    ("POST", "/v2/rerank", rerank),
     ("POST", "/v1/messages", messages),
     ("POST", "/v1/messages/count_tokens", count_tokens),
     ("POST", "/v1/responses", responses),
     ("POST", "/api/chat", ollama_chat.chat),
     ("POST", "/api/generate", generate),
+    ("POST", "/api/embed", ollama_embedding.embed),
+    ("POST", "/api/embeddings", ollama_embedding.embeddings),
+    ("POST", "/api/pull", pull),
     ("POST", "/api/show", catalogue.show),
     ("GET", "/api/tags", catalogue.tags),
     ("GET", "/api/ps", catalogue.running),
@@ -73,6 +87,7 @@ _OPERATING: Final = (
     ("POST", "/detokenize", operating.detokenize),
     ("POST", "/apply-template", operating.apply_template),
     ("GET", "/props", operating.props),
+    ("GET", "/openapi.json", description),
     ("GET", "/metrics", operating.metrics),
 )
 
@@ -83,11 +98,13 @@ def app(
     *,
     max_memory: int | None = None,
     idle_seconds: float | None = None,
+    from_hub: Callable[[str], OnDemand] | None = None,
     api_keys: Collection[str] = (),
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
     max_body: int = MAX_BODY,
     quiet_seconds: float = QUIET_SECONDS,
+    page: bool = True,
 ) -> Starlette:
     """Return an ASGI application that answers clients of OpenAI, Anthropic and Ollama.
 
@@ -108,6 +125,10 @@ def app(
     idle_seconds : float, optional
         Seconds after which a model that was loaded on demand, and that nobody uses, is
         unloaded. By default it stays.
+    from_hub : callable, optional
+        Returns the model that a name such as ``"hf://user/repo:Q4_K_M"`` means, whose
+        files are here. With it clients may ask for models of the hub, and fetch them
+        by Ollama's ``/api/pull``; by default they may not.
     api_keys : collection of str, optional
         Keys, one of which each request must have; none by default.
     allowed_hosts : collection of str, optional
@@ -121,6 +142,8 @@ def app(
     quiet_seconds : float, default 10
         Seconds of silence after which a stream gets a comment, so that no client or
         proxy takes a long prompt for a dead connection.
+    page : bool, default True
+        Whether there is a chat page at ``/``.
 
     Returns
     -------
@@ -151,7 +174,8 @@ def app(
     if idle_seconds is not None:
         idle_seconds = checked_number("idle_seconds", idle_seconds)
     gate = Gate()
-    held = Models(named, max_memory, idle_seconds)
+    hub = None if from_hub is None else Hub(from_hub)
+    held = Models(named, max_memory, idle_seconds, hub)
     metrics = Metrics(held)
     service = Service(
         held,
@@ -163,7 +187,7 @@ def app(
     if origins:
         middleware.insert(0, _cors(origins))
     application = Starlette(
-        routes=list(_routes()),
+        routes=list(_routes(checked_flag("page", page))),
         middleware=middleware,
         exception_handlers={HTTPException: _no_route},
     )
@@ -172,7 +196,9 @@ def app(
     return application
 
 
-def _routes() -> Iterable[Route]:
+def _routes(has_page: bool) -> Iterable[Route]:
+    if has_page:
+        yield Route("/", _answering(page_endpoint), methods=["GET"])
     for method, path, endpoint in _OPERATING:
         yield Route(path, _answering(endpoint), methods=[method])
     yield Route("/health", _answering(health), methods=["GET"])
@@ -192,9 +218,7 @@ def _answering(endpoint: Endpoint) -> Endpoint:
         except ClientGone:
             raise
         except Exception as error:
-            refusal = refusal_of(error)
-            models = service_of(request).models
-            refusal.message = models.without_paths(refusal.message)
+            refusal = service_of(request).refusal(error)
             return refused(path_of(request.scope), refusal)
 
     return answer

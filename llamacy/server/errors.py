@@ -12,6 +12,9 @@ from llamacy.errors import (
     ChatTemplateError,
     ClosedError,
     ContextLengthError,
+    HubAccessError,
+    HubError,
+    HubNotFoundError,
     LlamacyError,
     MissingPackageError,
     OutOfMemoryError,
@@ -98,6 +101,10 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
             return Refusal(503, message, code="out_of_memory", headers=_SOON)
         case ClosedError():
             return Refusal(503, message, code="model_closed", headers=_NEVER)
+        case HubNotFoundError() | HubAccessError():
+            return Refusal(404, message, field="model", code="model_not_found")
+        case HubError():
+            return Refusal(502, message, code="hub_error", headers=_NEVER)
         case LlamacyError():
             _logger.error("%s: %s", type(error).__name__, message)
             return Refusal(500, message, code="server_error", headers=_NEVER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -37,6 +38,31 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, ResultT]) -> R
         if not task.done():
             raise ClientGone
         return task.result()
+    finally:
+        await end(task, departure)
+
+
+async def until_gone(
+    receive: Receive, work: Coroutine[Any, Any, ResultT], cancel: threading.Event
+) -> ResultT:
+    """Return what `work` returns; ask it to come to an end if the client hangs up.
+
+    Parameters
+    ----------
+    receive : callable
+        The application's `receive`, whose request body was read.
+    work : coroutine
+        Generates the answer, and returns what there is of it once `cancel` is set.
+    cancel : threading.Event
+        Set when the client hangs up.
+    """
+    task = asyncio.ensure_future(work)
+    departure = asyncio.ensure_future(departs(receive))
+    try:
+        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            cancel.set()
+        return await task
     finally:
         await end(task, departure)
 

@@ -14,7 +14,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from llamacy.results import Completion
+from llamacy.results import Completion, Usage
 from llamacy.server.models import Models
 
 _FIRST = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -89,9 +89,11 @@ class Metrics:
         self._running.set(n_running)
 
     def note_texts(self, model: str, texts: Iterable[Completion]) -> None:
-        """Note texts that have ended."""
+        """Note texts that have ended; those that never began are left out."""
         for text in texts:
             used, times = text.usage, text.timings
+            if text.finish_reason == "cancelled" and not used.completion_tokens:
+                continue
             self._read.labels(model).inc(used.prompt_tokens)
             self._cached.labels(model).inc(used.cached_tokens)
             self._written.labels(model).inc(used.completion_tokens)
@@ -99,6 +101,10 @@ class Metrics:
             if times.n_generated:
                 seconds = times.generation_seconds / times.n_generated
                 self._each.labels(model).observe(seconds)
+
+    def note_read(self, model: str, usage: Usage) -> None:
+        """Note texts that were only read."""
+        self._read.labels(model).inc(usage.prompt_tokens)
 
     def shown(self) -> bytes:
         """Return all measurements, in Prometheus's text format."""

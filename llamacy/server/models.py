@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError
+from llamacy.hub.names import HubName
 from llamacy.model.model import Model
 from llamacy.server.errors import Refusal, no_memory
+from llamacy.server.hub import Hub
 from llamacy.server.record import Record
 from llamacy.server.slots import OnDemand, Slot
 
@@ -28,9 +30,13 @@ class Models:
         Most bytes of the models that are loaded on demand; idle ones go first.
     idle_seconds : float, optional
         Seconds after which an idle model that was loaded on demand is unloaded.
+    hub : Hub, optional
+        Finds models that clients name on the hub.
 
     Attributes
     ----------
+    hub : Hub or None
+        The same.
     created : int
         When they were put together, seconds since 1970.
 
@@ -45,7 +51,9 @@ class Models:
         models: Mapping[str, Model | OnDemand],
         max_bytes: int | None = None,
         idle_seconds: float | None = None,
+        hub: Hub | None = None,
     ) -> None:
+        self.hub = hub
         self._slots = dict(_slots(models))
         self._max_bytes = max_bytes
         self._idle_seconds = idle_seconds
@@ -101,6 +109,8 @@ class Models:
         LlamacyError
             It cannot be loaded.
         """
+        if name not in self._slots and self.hub and (parsed := self.hub.name(name)):
+            name = await self.add(parsed)
         slot = self._slots[self.checked(name)]
         slot.take()
         record.at_end(lambda: self._give_back(slot))
@@ -108,6 +118,22 @@ class Models:
             return slot.name, slot.model
         # the model belongs to all that wait for it: one that leaves does not stop it
         return slot.name, await asyncio.shield(slot.loading(self._load))
+
+    async def add(self, name: HubName) -> str:
+        """Add a model that has been fetched from the hub; return its name here.
+
+        Raises
+        ------
+        Refusal
+            It has not been fetched, or the server's owner allows none.
+        LlamacyError
+            Its file cannot be read.
+        """
+        served = str(name)
+        if self.hub is not None and served not in self._slots:
+            source = await self.hub.find(name)
+            self._slots.setdefault(served, Slot(served, source=source))
+        return served
 
     def unload(self, name: str) -> None:
         """Unload a model that was loaded on demand, unless it is in use."""

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import llamacy
-from llamacy.arguments import short
 from llamacy.chat.formats import own_templates
 from llamacy.errors import ArgumentError
-from llamacy.protocols.fields import Fields
-from llamacy.protocols.openai.chat_request import chat_request, model_name
+from llamacy.protocols.openai.chat_request import chat_request
+from llamacy.protocols.operating import detokenize_request, tokenize_request
 from llamacy.server.responses import JSON
 from llamacy.server.service import service_of
 
@@ -23,20 +22,15 @@ _PROMPT_OPTIONS = ("tools", "reasoning_effort", "template_arguments")
 async def tokenize(request: Request) -> JSON:
     """Turn a text into token ids."""
     service = service_of(request)
-    fields = Fields(await service.body(request))
-    name, text = model_name(fields), fields.take("content")
-    if not isinstance(text, str):
-        raise ArgumentError(f"content: wanted a string, found {short(text)}")
-    add_special = fields.flag("add_special", False)
-    parse = fields.flag("parse_special", True)
-    with_pieces = fields.flag("with_pieces", False)
-    fields.finish()
-    _, model = await service.model(request, name)
-    add_bos = None if add_special else False
+    asked = tokenize_request(await service.body(request))
+    _, model = await service.model(request, asked.model)
     ids = await asyncio.to_thread(
-        model.tokenize, text, add_bos=add_bos, parse_special=parse
+        model.tokenize,
+        asked.text,
+        add_bos=None if asked.add_special else False,
+        parse_special=asked.parse_special,
     )
-    if not with_pieces:
+    if not asked.with_pieces:
         return JSON({"tokens": ids})
     pieces = [{"id": id, "piece": model.tokenizer.piece(id)} for id in ids]
     return JSON({"tokens": pieces})
@@ -45,12 +39,10 @@ async def tokenize(request: Request) -> JSON:
 async def detokenize(request: Request) -> JSON:
     """Turn token ids into text."""
     service = service_of(request)
-    fields = Fields(await service.body(request))
-    name, ids = model_name(fields), fields.items("tokens")
-    fields.finish()
-    _, model = await service.model(request, name)
+    asked = detokenize_request(await service.body(request))
+    _, model = await service.model(request, asked.model)
     try:
-        return JSON({"content": await asyncio.to_thread(model.detokenize, ids)})
+        return JSON({"content": await asyncio.to_thread(model.detokenize, asked.ids)})
     except ArgumentError as error:
         raise ArgumentError(str(error).replace("ids:", "tokens:", 1)) from None
 

@@ -6,11 +6,17 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from llamacy.server.leaving import departs, end
+from llamacy.server.leaving import ClientGone, departs, end
+
+STALLED_SECONDS: Final = 120.0
+"""Seconds without a byte that the client takes, after which it counts as gone.
+
+Its text is parked all the while, but holds its memory.
+"""
 
 _EVENT_STREAM = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -151,7 +157,11 @@ class Events:
 
     async def _send(self, send: Send, message: dict[str, Any]) -> None:
         self._is_sending = True
-        await send(message)
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send(message)
+        except TimeoutError:
+            raise ClientGone from None
         self._is_sending = False
         self._last_sent = time.monotonic()
 

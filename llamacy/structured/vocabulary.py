@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from llamacy.structured.library import llguidance
 from llamacy.tokenizers.base import Tokenizer
 
-# user-defined tokens that mark parts of an answer, as Qwen's are
-_MARK = re.compile(rb"</?[\w:]*(think|tool)[\w:]*>")
+# user-defined tokens that mark parts of an answer, as Qwen's and Gemma's are
+_MARK = re.compile(rb"<\|?/?[\w:]*(think|tool|channel)[\w:]*\|?>")
 
 
-# Tokens that are handled together inside strings: those of a few characters, for
-# strings of a bounded length, and all others. Each set costs a tenth of a second.
-_SLICES = [r'[^"\\\x00-\x1F\x7F]{1,10}', r'[^"\\\x00-\x1F\x7F]+']
+# Tokens that are handled together inside strings, bounded or not: nearly all, but for
+# a string's last characters. A second set, of longer ones, costs a tenth of a second.
+_SLICES = [r'[^"\\\x00-\x1F\x7F]{1,16}']
 
 
 class Vocabulary:

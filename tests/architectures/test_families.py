@@ -18,6 +18,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
+from tests.support import mtp_model
 from tests.support.families import MODELS, N_PROMPT, N_TOKENS, WINDOW
 from tests.support.model_shapes import model_shapes
 
@@ -182,7 +183,7 @@ DRAFTING: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", DRAFTING)
-def test_a_layer_that_drafts_is_left_out(
+def test_logits_do_not_depend_on_a_layer_that_drafts(
     make_model: Make,
     reference: Callable[[str], tuple[Path, Array]],
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +209,10 @@ def test_a_layer_that_drafts_is_left_out(
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
     sizes = [llamacy.inspect(each).memory_bytes(64) for each in (path, plain)]
-    assert sizes[0] == sizes[1]
+    if family in mtp_model.EXPERTS:  # whose heads are used
+        assert sizes[0] > sizes[1]
+    else:
+        assert sizes[0] == sizes[1]
 
 
 def test_layers_of_jamba_with_a_router_have_experts(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_model
+from random_models.encoder_shapes import ENCODER_SHAPES
 from random_models.shapes import SHAPES
 from random_models.sizes import (
     llama_of_size,
@@ -24,7 +25,7 @@ from llamacy.config.rules import family_rules
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, TextBatch
 
 IDS = list(range(400, 440))  # more than a window of tiny models
 
@@ -53,6 +54,43 @@ def test_both_executors_agree_on_the_tiny_model_of_a_shape(
     assert np.isfinite(want).all()
     assert want.std() > 0.01
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+@pytest.mark.parametrize("name", ENCODER_SHAPES)
+def test_both_executors_agree_on_the_tiny_model_of_an_encoder(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    write_tiny_model(ENCODER_SHAPES[name], path, "F32")
+    with open_gguf(path) as file:
+        _, config = read_hyperparameters(file)
+        assert not config.is_causal
+        want, got = (
+            load_executor(file, config, executor=kind).embed(
+                TextBatch.of([IDS]), "mean"
+            )
+            for kind in ("reference", "plan")
+        )
+    assert want.std() > 0.01
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [
+        *(("minilm-l6", 22.6), ("modernbert-base", 149.0), ("nomic-embed-1.5", 136.7)),
+        *(("nomic-embed-2-moe", 475.3), ("jina-2-base", 136.8), ("jina-3", 558.3)),
+        *(("embeddinggemma-300m", 302.9), ("eurobert-210m", 211.8)),
+        *(("llama-nemotron-embed-1b", 1235.8), ("lfm2.5-embedding-350m", 354.5)),
+    ],
+)
+def test_encoders_are_as_large_as_the_published_models(
+    name: str, millions: float
+) -> None:
+    shape = ENCODER_SHAPES[name]
+    tensors = tensors_in(shape, "F32", shape.n_layer)
+    n_params = sum(math.prod(tensor.shape) for tensor in tensors)
+    assert n_params / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 ONE_OF_EACH_FAMILY = {shape.architecture: name for name, shape in SHAPES.items()}

@@ -191,6 +191,11 @@ def test_a_call_is_streamed_once_and_whole(puppet: llamacy.Model, family: str) -
     assert "".join(piece.text for piece in pieces) == answer.text
     assert answer.finish_reason == "tool_calls"
     assert [token for piece in pieces for token in piece.tokens] == answer.tokens
+    first, *rest = [delta for piece in pieces for delta in piece.call_deltas]
+    assert (first.name, first.id, first.index) == ("weather", calls[0].id, 0)
+    assert "".join(delta.arguments for delta in (first, *rest)) == JSON
+    # as they are written, where they are JSON
+    assert len(rest) == 0 if family == "coder" else len(rest) > 10
 
     async def main() -> None:
         said = saying(puppet, CALLS[family])
@@ -250,9 +255,9 @@ def test_an_unfinished_tool_call_is_malformed_and_held_back_by_a_stream(
     assert answer.tool_calls == ()
     assert len(answer.bad_calls) == 1
     with puppet.stream_chat(PROMPT, tools=[weather], **saying(puppet, *text)) as stream:
-        shown = "".join(next(stream).text for _ in range(7))
-    assert shown == "I look."
-    assert stream.completion.text == shown
+        shown = "".join(next(stream).text for _ in range(9))
+        assert shown == "I look."
+        assert stream.completion.text == shown
 
 
 def test_the_result_of_a_tool_call_is_text_or_json() -> None:

@@ -47,8 +47,9 @@ def growing(prompt: str) -> AnyRequest:
 class Hopeful(Logits):
     """Drafts as much as it may, with given chances; notes how many rows it is given."""
 
-    def __init__(self, *chances: float) -> None:
-        super().__init__(Context([1, 2], 10), lambda token, logits: None)
+    def __init__(self, *chances: float, n_tokens: int = 2) -> None:
+        context = Context([1] * n_tokens, 30)
+        super().__init__(context, lambda token, logits: None)
         self.n_asked = 0
         self.n_given = 0
         self._chances = chances
@@ -92,6 +93,27 @@ def test_rows_that_texts_leave_free_are_those_of_the_likeliest_drafts(
     assert all(part.is_decode for part in parts)
     assert [goal.n_given for goal in goals[:16]] == wanted
     assert {goal.n_asked for goal in goals} == {min(16 - len(parts), n_drafted)}
+
+
+def test_a_text_is_drafted_in_the_pass_that_reads_its_forced_tokens() -> None:
+    def forced(n_forced: int) -> tuple[AnyRequest, Hopeful]:
+        goal = Hopeful(0.9, 0.8, n_tokens=n_forced)
+        goal.is_decoding = True
+        return reading(Request(goal)), goal
+
+    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
+    one, goal = forced(5)
+    other = growing("the")
+    long, long_goal = forced(20)  # too many to leave room for others
+    parts = choose_parts([long, one, other], limits, FreeRows())
+    assert [part.request for part in parts] == [other, one, long]
+    assert [part.is_decode for part in parts] == [True] * 3
+    assert (goal.n_given, goal.n_asked) == (7, 10)
+    assert long_goal.n_asked == 0
+    # rows before a draft count among those that a state must be kept after
+    one, goal = forced(3)
+    choose_parts([one], Limits(512, 16, n_drafted=3, n_scored=99), FreeRows())
+    assert (goal.n_given, goal.n_asked) == (4, 1)
 
 
 @pytest.mark.parametrize("stage", [Stage.READING, Stage.GROWING])

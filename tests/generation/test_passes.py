@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
+from collections.abc import Hashable
 
 import pytest
 
@@ -37,6 +39,27 @@ def test_each_request_gets_the_logits_of_its_own_rows(scheduler: Scheduler) -> N
     assert texts == ["1st", "2nd", "2nd"]
     assert scored.goal.prompt_logprobs is not None
     assert len(scored.goal.prompt_logprobs) == 3
+
+
+def test_costs_tell_texts_apart_whose_objects_have_the_same_place(
+    scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ended request leaves its place in memory, and so its `id`, to another."""
+    noted: list[object] = []
+    note = scheduler.costs.note
+
+    def keep(texts: Hashable, n_texts: int, n_rows: int, seconds: float) -> None:
+        noted.append(texts)
+        note(texts, n_texts, n_rows, seconds)
+
+    monkeypatch.setattr(scheduler.costs, "note", keep)
+    for _ in range(10):
+        one = request("one")
+        add(scheduler, one)
+        run(scheduler)
+        del one
+        gc.collect()
+    assert len(set(noted)) == 10
 
 
 def test_a_pass_logs_one_line_at_debug(

@@ -31,12 +31,14 @@ class Convolution:
         has_bias: bool,
         n_threads: int = 1,
         form: str | None = None,
+        n_after: int = 0,
     ) -> None:
         rng = np.random.default_rng(n + kernel)
         self.weight = rng.standard_normal((n, kernel), np.float32)
         self.bias = rng.standard_normal(n, np.float32) if has_bias else None
         self.steps, self.n, self.n_threads = steps, n, n_threads
-        self.spec = Recurrence(0, n_channels=n, n_columns=kernel - 1)
+        columns = {"n_columns": kernel - 1, "n_after": n_after}
+        self.spec = Recurrence(0, n_channels=n, **columns)
         self.form = form
 
     def new_state(self) -> NDArray[np.uint8]:
@@ -89,8 +91,9 @@ class Convolution:
         return np.split(y[:, : self.n], np.cumsum(lengths)[:-1])
 
     def expected(self, x: Array) -> NDArray[np.float64]:
-        kernel = self.weight.shape[1]
-        padded = np.concatenate([np.zeros((kernel - 1, self.n)), x.astype(np.float64)])
+        kernel, n_after = self.weight.shape[1], self.spec.n_after
+        around = [(kernel - 1 - n_after, n_after), (0, 0)]
+        padded = np.pad(x.astype(np.float64), around)
         y = sum(
             self.weight[:, j].astype(np.float64) * padded[j : j + len(x)]
             for j in range(kernel)
@@ -122,6 +125,22 @@ def test_rows_of_several_texts(
         np.testing.assert_allclose(y, conv.expected(x), rtol=1e-5, atol=1e-5)
         past = np.concatenate([np.zeros((kernel - 1, n), np.float32), x])
         np.testing.assert_array_equal(columns(conv, state), past[-(kernel - 1) :])
+
+
+@pytest.mark.parametrize(("n", "kernel"), [(16, 3), (150, 5), (529, 7)])
+def test_rows_of_whole_texts_see_those_after_them(
+    steps: Steps, n: int, kernel: int
+) -> None:
+    """There is 0 around each text, whatever its states hold, which stay."""
+    after = kernel // 2
+    conv = Convolution(steps, n, kernel, has_bias=True, n_threads=3, n_after=after)
+    rng = np.random.default_rng(5)
+    texts = [rng.standard_normal((length, n), np.float32) for length in (*LENGTHS, 2)]
+    state = conv.new_state()
+    state[OFFSET:-64] = 255
+    for x, y in zip(texts, conv.run([(x, state, state) for x in texts]), strict=True):
+        np.testing.assert_allclose(y, conv.expected(x), rtol=1e-5, atol=1e-5)
+    assert (state[OFFSET:-64] == 255).all()
 
 
 @pytest.mark.parametrize("n", [16, 300, 529])

@@ -19,8 +19,9 @@ from llamacy.errors import (
     ModelFileError,
     OutOfMemoryError,
 )
-from llamacy.generation.drafting.draft_model import DraftModel, Worth
+from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.model_drafter import ModelDrafter
+from llamacy.generation.drafting.worth import Worth
 from llamacy.ggml.file_types import find_file_type
 from llamacy.kernels.packing.matrices import PackedMatrix
 from llamacy.model.draft_models import read_draft
@@ -59,8 +60,8 @@ def model(paths: tuple[Path, Path], always_asked: None) -> Iterator[Model]:
 
 
 def draft_of(model: Model) -> DraftModel:
-    draft = model.engine._draft_model
-    assert draft is not None
+    draft = model.engine._proposer
+    assert isinstance(draft, DraftModel)
     return draft
 
 

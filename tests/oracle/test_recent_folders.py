@@ -279,6 +279,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         SIZES | JAMBA | {"num_experts": 1, "tie_word_embeddings": True},
     ),
     "mamba": ("Mamba", MAMBA),
+    "mamba, falcon": ("FalconMamba", MAMBA | {"mixer_rms_eps": 0.01}),
     "mamba2": ("Mamba2", MAMBA2),
     "qwen2vl": ("Qwen2VL", seeing(SECTIONS, IMAGES | {"embed_dim": 32})),
     "qwen2.5vl": (

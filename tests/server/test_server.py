@@ -16,7 +16,8 @@ import pytest
 
 import llamacy
 from llamacy.errors import ModelOutputError
-from tests.support.served import running
+from llamacy.generation.request import Request
+from tests.support.served import obedient, running
 from tests.support.waiting import wait_until
 
 app = pytest.importorskip("llamacy.server", exc_type=ImportError).app
@@ -202,12 +203,28 @@ def test_a_failure_in_a_stream_is_its_last_event(
     assert (whole.status_code, whole.headers["x-should-retry"]) == (500, "false")
 
 
-def test_a_client_that_hangs_up_ends_its_text(url: str, puppet: llamacy.Model) -> None:
-    for stream in (True, False):
-        body = json.dumps(ask(f"say {LONG}", stream=stream)).encode()
-        with connected(url, CHAT, body):
-            wait_until(lambda: puppet.engine.load().n_active == 1)
-        wait_until(lambda: idle(puppet))
+def n_written(url: str) -> float:
+    """Return the tokens that the model is known to have generated."""
+    name = 'llamacy_generated_tokens_total{model="puppet"} '
+    _, _, rest = httpx.get(f"{url}/metrics").text.partition(name)
+    return float(rest.partition("\n")[0] or 0)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_hangs_up_ends_its_text(
+    url: str, puppet: llamacy.Model, stream: bool
+) -> None:
+    before = n_written(url)
+    body = json.dumps(ask(f"say {LONG}", stream=stream)).encode()
+    with connected(url, CHAT, body) as one:
+        wait_until(lambda: puppet.engine.load().n_active == 1)
+        used = puppet.engine.load().n_pages_used
+        if stream:
+            wait_until(lambda: b'"content"' in one.recv(4096, socket.MSG_PEEK))
+        else:
+            wait_until(lambda: puppet.engine.load().n_pages_used > used)
+    wait_until(lambda: idle(puppet))
+    wait_until(lambda: n_written(url) > before)  # counted all the same
 
 
 def test_a_client_that_hangs_up_with_a_full_socket_ends_its_text(
@@ -221,6 +238,61 @@ def test_a_client_that_hangs_up_with_a_full_socket_ends_its_text(
         pages = puppet.engine.load().n_pages_used
         assert pages > 0
     wait_until(lambda: idle(puppet))
+
+
+def test_a_client_that_takes_nothing_for_long_counts_as_gone(
+    url: str,
+    puppet: llamacy.Model,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from llamacy.server import responses
+
+    monkeypatch.setattr(responses, "STALLED_SECONDS", 0.2)
+    body = json.dumps(ask(f"say {LONG}", stream=True, logprobs=True, top_logprobs=20))
+    caplog.set_level(logging.INFO, logger="llamacy.server")
+    with connected(url, CHAT, body.encode()):
+        wait_until(lambda: any(f"{CHAT} 499" in line for line in caplog.messages))
+        assert idle(puppet)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_hangs_up_ends_the_reading_of_its_prompt(
+    url: str, puppet: llamacy.Model, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    executor, n_rows = puppet.executor, list[int]()
+    began, left = threading.Event(), threading.Event()
+    forward, withdraw = executor.forward, Request.withdraw
+
+    def held(batch: Any, logits: Any) -> Any:
+        n_rows.append(len(batch.tokens))
+        began.set()
+        assert left.wait(30)
+        return forward(batch, logits)
+
+    def noted(request: Any, n_delivered: int | None = None) -> None:
+        withdraw(request, n_delivered)
+        left.set()
+
+    monkeypatch.setattr(executor, "forward", held)
+    monkeypatch.setattr(Request, "withdraw", noted)
+    body = json.dumps(ask("read " * 1500, stream=stream)).encode()
+    with connected(url, CHAT, body):
+        assert began.wait(30)
+    wait_until(lambda: idle(puppet))
+    assert len(n_rows) == 1
+    assert n_rows[0] < 1500
+
+
+def test_a_slow_reader_leaves_its_place_to_others(tmp_path: Any) -> None:
+    with obedient(tmp_path, max_waiting=0, n_batch=1) as model:  # one place
+        with running(app({"puppet": model})) as url:
+            slow = ask(f"say {LONG}", stream=True, logprobs=True, top_logprobs=20)
+            with connected(url, CHAT, json.dumps(slow).encode()):
+                wait_until(lambda: model.engine.load().n_active == 1)
+                wait_until(lambda: model.engine.load().n_active == 0)
+                answer = httpx.post(url + CHAT, json=ask("say yes")).json()
+    assert answer["choices"][0]["message"]["content"] == "yes"
 
 
 def test_half_a_request_costs_nothing(url: str, puppet: llamacy.Model) -> None:
@@ -285,8 +357,6 @@ def test_progress_is_told_in_chunks_where_it_was_asked_for(
 def test_a_full_queue_is_busy_and_says_when_to_come_again(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.support.served import obedient
-
     with obedient(tmp_path, max_waiting=0, n_batch=1) as model:
         slow = Slow(model, monkeypatch)
         with running(app({"puppet": model})) as url:

@@ -174,6 +174,20 @@ def test_drafting_gives_the_text_of_a_token_a_pass(model: Model, every: int) -> 
     assert (found.timings.n_generation_passes < 59) == (every > 1)
 
 
+@pytest.mark.parametrize("every", [2, 1000])
+def test_drafts_beside_forced_tokens_change_no_text(model: Model, every: int) -> None:
+    pytest.importorskip("llguidance")
+    options: dict[str, Any] = {"regex": "([abc] so ){9}", "temperature": 0}
+    wanted = model.generate(IDS[:50], drafting=False, **options)
+    guess = [
+        token if (at + 1) % every else 261 for at, token in enumerate(wanted.tokens)
+    ]
+    with drafting(model, foretelling(IDS[:50] + guess)):
+        found = model.generate(IDS[:50], **options)
+    assert (found.text, found.tokens) == (wanted.text, wanted.tokens)
+    assert (found.timings.n_passes < wanted.timings.n_passes) == (every > 2)
+
+
 def test_what_is_read_before_is_not_read_again(model: Model, follow: Follow) -> None:
     prompts = [IDS[:100], IDS[:100], IDS[:100] + follow(IDS[:100], 8) + IDS[5:25]]
     cached = []

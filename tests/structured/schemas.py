@@ -515,6 +515,11 @@ REFUSED: Final = (
         refused="#/properties/a",
     ),
     Case(
+        "impossible property by one of allOf",
+        closed(a={"allOf": [{**INT, "enum": ["x"]}]}),
+        refused="#/properties/a",
+    ),
+    Case(
         "impossible by a pattern",
         {
             "type": "object",

@@ -327,5 +327,9 @@ NEEDED: dict[str, dict[str, Any]] = {
     },
     "DeepseekV2ForCausalLM": {"num_experts_per_tok": 6},
     "Dots1ForCausalLM": {"n_routed_experts": 128, "num_experts_per_tok": 6},
+    **dict.fromkeys(
+        ("JinaBertModel", "JinaBertCodeModel", "JinaBertForSequenceClassification"),
+        {"position_embedding_type": "alibi", "feed_forward_type": "geglu"},
+    ),
 }
 """Keys of classes whose defaults are those of no model."""

@@ -10,6 +10,7 @@ import llamacy
 from llamacy.generation.drafting.drafter import Drafter, MakeDrafter
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.worker import Worker
+from llamacy.ops.state.sequence import SequenceState
 
 Change = Callable[[int, int], int]
 """Maps a token's place in the text, and the token, to the one that is proposed."""
@@ -52,7 +53,7 @@ class Foretold:
     def replace(self, ids: Iterable[int]) -> None:
         pass  # the text goes on, whatever is read again
 
-    def begin(self, most: int) -> None:
+    def begin(self, most: int, sequence: SequenceState) -> None:
         self._most = most
 
     def chances(self) -> Sequence[float]:

@@ -164,6 +164,17 @@ class Draft:
     def kept_size(self, state: KeyValues) -> int:
         return self.kept[state.layer][1] if state.layer in self.kept else 0
 
+    def append(self) -> int:
+        layer = self.draw(strategies.sampled_from(self.layers))
+        _, n_keys, n_values = widths(*layer)
+        k, v = self.small(self.choose(n_keys), 1), self.choose(n_values)
+        k = self.rope(k) if self.draw(strategies.booleans()) else k
+        state = layer[1]
+        self.kept[state.layer] = layer, max(self.sizes[v], self.kept_size(state))
+        nothing = self.push("append", (k, v), n_keys, 1, state=state)
+        self.readable.remove(nothing)
+        return nothing
+
     def shared_attention(self) -> int:
         if not self.kept or not self.is_causal:
             return self.norm() if self.of_wanted else self.attention()
@@ -379,7 +390,7 @@ class Draft:
 
 ON_ALL_ROWS = (
     *("embedding", "position_embedding", "type_embedding", "rope"),
-    *("attention", "heads"),
+    *("attention", "append", "heads"),
     *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,13 @@ def model_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the tensors that a model must have, by their names.
 
-    Optional ones whose names end with one of `also` are among them.
+    Optional ones whose names end with one of `also` are among them, and an MTP head's
+    if the metadata count it.
     """
     with open_gguf(write_gguf(folder / "plain.gguf", metadata, {})) as file:
         architecture, config = read_hyperparameters(file)
+    if metadata.get(f"{config.architecture}.nextn_predict_layers"):
+        config = architecture.complete(replace(config, has_mtp=True), "")
     return {
         name: spec.shape
         for name, spec in architecture.tensors(config).items()

@@ -140,5 +140,6 @@ MARKS = (
         "<｜tool▁calls▁end｜>",
     ),
     *("<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"),
+    *("<|tool_call>", "<tool_call|>", '<|"|>', "]<]minimax[>["),
 )
 """Control tokens of all of them."""

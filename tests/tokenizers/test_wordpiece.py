@@ -104,8 +104,3 @@ def test_control_tokens_are_shown_on_request() -> None:
     ids = tokenizer.encode("the cats.")
     assert tokenizer.decode(ids) == "the cats."
     assert tokenizer.decode(ids, skip_special=False) == "[CLS] the cats.[SEP]"
-
-
-def test_long_words_of_gguf_files_have_pieces() -> None:
-    """As in llama.cpp; folders give those of more than 100 characters up."""
-    assert make().encode("s" * 101, add_bos=False) == [7, *[6] * 100]

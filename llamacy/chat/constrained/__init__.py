@@ -7,7 +7,10 @@
     lark         texts and marks in the notation of grammars
     frames       reasoning, headers and the prompt's own beginning, before the answer
     calls        tool calls, as each family writes them
-    values       the arguments of calls that are written without quotes
+    values       arguments in tags, where texts have no quotes
+    nested       arguments in a notation of lists and objects other than JSON's
+    notations    those of Gemma 4, of MiniMax M3, and JSON in tags
+    patterns     texts without quotes, as terminals
     bodies       calls, and the text around them
     constraint   all of these together, for one prompt
 

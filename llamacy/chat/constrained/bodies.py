@@ -79,22 +79,9 @@ class Body(NamedTuple):
 
 
 def call_form(reader: ReplyReader) -> CallForm:
-    """Return how a constraint makes the model write calls.
-
-    Raises
-    ------
-    ConstraintError
-        The template's way of writing them has no constraint.
-    """
+    """Return how a constraint makes the model write calls."""
     form = reader.style.call_form
-    if form is None:
-        style = reader.style.tool_calls
-        found = f"calls behind {style.open}" if style else "calls in an unknown form"
-        raise ConstraintError(
-            "tools: wanted a template whose way of writing calls can be enforced, "
-            f"found one with {found}; leave out tool_choice, strict and the form of "
-            "the answer"
-        )
+    assert form is not None  # tools need a template whose calls are known
     return form
 
 

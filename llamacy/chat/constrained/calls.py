@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from llamacy.chat.constrained.lark import Marks, in_pattern
+from llamacy.chat.constrained.lark import Marks, without
+from llamacy.chat.constrained.nested import NestedValues, sequence
+from llamacy.chat.constrained.notations import (
+    NOTATIONS,
+    READ_AS_OTHERS,
+    Notation,
+    Quoted,
+)
 from llamacy.chat.constrained.values import TextValue, text_value
 from llamacy.chat.constrained.wanted import Tool
 from llamacy.chat.reply.call_forms import CallForm
@@ -88,6 +95,7 @@ class _Writer:
     def add(self, rule: str, tool: Tool) -> None:
         """Add the rule of a tool's calls."""
         name = tool.name
+        nested = NOTATIONS.get(self._form.values)
         if self._form.values == "json":
             name = json.dumps(name, ensure_ascii=False)[1:-1]
             self.forms[f"{rule}_json"] = tool.form
@@ -95,7 +103,13 @@ class _Writer:
         else:
             if not _NAME.fullmatch(name):
                 Place(tool.argument, "").refuse("a name that tags can hold", name)
-            arguments = self._one_by_one(rule, tool)
+            if nested is not None:
+                arguments = self._nested(rule, tool, nested(self._marks))
+            elif tool.is_strict or self._form.values == "python":
+                arguments = self._one_by_one(rule, tool)
+            else:
+                self._add_free(rule, name)
+                return
         parts = {"name": self._marks(name), "arguments": arguments, "index": _INDEX}
         self.rules.append(f"{rule}: {self._filled(self._form.call, parts)}\n")
 
@@ -108,6 +122,26 @@ class _Writer:
             elif piece:
                 terms.append(self._marks(piece))
         return " ".join(terms)
+
+    def _add_free(self, rule: str, name: str) -> None:
+        """Add the rule of calls with any arguments, whether they can be read or not."""
+        before, _, after = self._form.call.partition("«arguments»")
+        terms = self._filled(before, {"name": self._marks(name), "index": _INDEX})
+        after = after or self._form.after
+        self.rules.append(f"{rule}: {terms} {rule}_any\n")
+        self.rules.append(self._marks.up_to(f"{rule}_any", after))
+
+    def _nested(self, rule: str, tool: Tool, notation: Notation) -> str:
+        """Add the rules of arguments in a notation of lists and objects."""
+        if not tool.is_strict and not notation.has_free_keys:
+            arguments, more = notation.any_arguments(f"{rule}_any".upper())
+            self.rules.append(more)
+            return arguments
+        values = NestedValues(notation, rule, tool.form)
+        arguments = values.arguments(has_ends=self._form.values == "braces")
+        self.rules += values.rules
+        self.forms |= values.forms
+        return arguments
 
     def _one_by_one(self, rule: str, tool: Tool) -> str:
         """Add the rules of arguments that are written one by one."""
@@ -127,24 +161,7 @@ class _Writer:
             if properties[key] is not False
         ]
         between = ", " if self._form.values == "python" else ""
-        self._sequence(rule, items, between)
-        return f"{rule}_first_0"
-
-    def _sequence(
-        self, rule: str, items: Sequence[tuple[str, bool]], between: str
-    ) -> None:
-        """Add rules for items in order, some of which may be left out.
-
-        `first` rules have nothing before them, and `rest` rules an item.
-        """
-        comma = lark_text(between) if between else ""
-        for kind, lead in (("first", ""), ("rest", comma)):
-            for i, (item, is_required) in enumerate(items):
-                skip = "" if is_required else f" | {rule}_{kind}_{i + 1}"
-                self.rules.append(
-                    f"{rule}_{kind}_{i}: {lead} {item} {rule}_rest_{i + 1}{skip}\n"
-                )
-            self.rules.append(f'{rule}_{kind}_{len(items)}: ""\n')
+        return sequence(self.rules, rule, items, lark_text(between) if between else "")
 
     def _argument(
         self, rule: str, form: Form, schema: Mapping[str, Any], key: str
@@ -166,33 +183,46 @@ class _Writer:
         is_name = _NAME.fullmatch(key) if self._form.values == "text" else None
         if not (is_name or key.isidentifier()):
             at.refuse("a name that calls can hold", key)
-        value = None
-        if self._form.values == "text":
-            value = text_value(schema, schema["properties"][key], at)
-        parts = {"key": lark_text(key), "string": '"true"'}
-        if value is None:
+        if self._form.values == "python":
             self.forms[f"{rule}_json"] = replace(form, start=at.pointer)
-            parts |= {"value": f"@{rule}_json", "string": '"false"'}
+            parts = {"key": lark_text(key), "value": f"@{rule}_json"}
             return self._filled(self._form.argument, parts)
+        value = text_value(schema, schema["properties"][key], at)
         before, _, after = self._form.argument.partition("«value»")
-        terms = self._filled(before, parts)
-        if value.texts is not None:
-            options = " | ".join(map(lark_text, value.texts))
-            return f"{terms} ({options}) {self._filled(after, parts)}"
-        self.rules.append(self._free(rule, value, after))
-        return f"{terms} {rule}"
+        parts = {"key": lark_text(key), "string": '"true"'}
+        opening, closing = self._filled(before, parts), self._filled(after, parts)
+        found = [f"{opening} {lark_text(text)} {closing}" for text in value.texts]
+        if value.pattern is not None:
+            self.rules.append(self._free(rule, value, after))
+            found.append(f"{opening} {rule}")
+        if value.others:
+            notation = Quoted(self._marks, self._inner_tags)
+            json_values = NestedValues(notation, rule, form)
+            parts["string"] = '"false"'
+            opening = self._filled(before, parts)
+            for node, place in value.others:
+                terms = json_values.value(node, place)
+                found.append(f"{opening} {terms} {closing}")
+            self.rules += json_values.rules
+            self.forms |= json_values.forms
+        return f"({' | '.join(found)})"
 
     def _free(self, rule: str, value: TextValue, after: str) -> str:
         """Return the rule of free text up to the end of its tag.
 
-        No tag of the form may be in it, which a reader would take for one of ours.
+        No tag of the form may be in it, which a reader would take for one of ours; nor
+        may it be read as a value that is no text, if that is to follow a rule.
         """
-        tags = {"<" + tag for tag in re.findall(r"<(/?[^\s<>=«]+)", self._tags)}
-        inner = "|".join(in_pattern(tag) for tag in sorted(tags))
-        return (
-            f"{rule}[lazy]: /{value.pattern}{in_pattern(after)}/ & "
-            f"~/(.|\\n)*({inner})(.|\\n)*{in_pattern(after)}/\n"
-        )
+        parts = [value.pattern or "", without(*self._inner_tags)]
+        if value.is_other:
+            parts += [f"~/{pattern}/" for pattern in READ_AS_OTHERS]
+            parts.append(r"~/[\s\x1c-\x1f]*(true|false|null)(.|\n)*/")  # JSON goes on
+        return f"{rule}[lazy]: ({' & '.join(parts)}) {lark_text(after)}\n"
+
+    @property
+    def _inner_tags(self) -> list[str]:
+        """The beginnings of all tags, which no value may contain."""
+        return sorted({"<" + tag for tag in re.findall(r"<(/?[^\s<>=«]+)", self._tags)})
 
     @property
     def _tags(self) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
-from typing import TYPE_CHECKING
+from collections.abc import Container, Sequence, Set
+from typing import TYPE_CHECKING, TypeAlias
 
 from llamacy.structured.grammar import lark_text
 
@@ -66,6 +66,72 @@ def in_pattern(text: str) -> str:
 
 def without(*marks: str) -> str:
     """Return a terminal for any text that contains none of some marks."""
-    parts = ["/(.|\\n)*/"]
-    parts += [f"~/(.|\\n)*{in_pattern(mark)}(.|\\n)*/" for mark in marks]
-    return " & ".join(parts)
+    needles = [_needle(mark) for mark in marks]
+    firsts = {needle[0] for needle in needles}
+    if firsts.isdisjoint("".join(needle[1:] for needle in needles)):
+        return f"/{_avoiding(needles, firsts)}/"
+    inner = "|".join(map(in_pattern, marks))
+    return rf"/(.|\n)*/ & ~/(.|\n)*({inner})(.|\n)*/"
+
+
+def _needle(mark: str) -> str:
+    """Return the longest end of a mark whose first character it has once.
+
+    The whole mark, if that end is so short that other texts have it.
+    """
+    start = next(i for i, first in enumerate(mark) if first not in mark[i + 1 :])
+    return mark[start:] if len(mark) - start > 3 else mark
+
+
+def _avoiding(needles: Sequence[str], firsts: Set[str]) -> str:
+    """Return a regular expression for texts without any of some texts.
+
+    A complement would say the same, but where a count stands beside it, that leads to
+    more states than llguidance can make: it is written as whatever may come between a
+    first character and the next one.
+
+    Parameters
+    ----------
+    needles : sequence of str
+        The texts. No first character of one occurs later in any.
+    firsts : set of str
+        Their first characters.
+    """
+    root: _Trie = {}
+    for needle in needles:
+        node = root
+        for character in needle:
+            node = node.setdefault(character, {})
+        node[""] = {}
+    begun = f"({'|'.join(_begun(root, c) for c in sorted(firsts))})"
+    left = f"({'|'.join(_left(root, c, firsts) for c in sorted(firsts))})"
+    return f"({_none_of(firsts)}|{begun}*{left})*{begun}*"
+
+
+_Trie: TypeAlias = "dict[str, _Trie]"
+
+
+def _inner(node: _Trie) -> list[str]:
+    """Return the characters that lead on from a node, but not to the end of a text."""
+    return [c for c, below in node.items() if c and "" not in below]
+
+
+def _begun(node: _Trie, character: str) -> str:
+    """Return a character of a trie, and the beginnings of texts that go on with it."""
+    below = node[character]
+    more = "|".join(_begun(below, c) for c in _inner(below))
+    return in_pattern(character) + (f"({more})?" if more else "")
+
+
+def _left(node: _Trie, character: str, firsts: Set[str]) -> str:
+    """Return a character of a trie, and all beginnings that another one follows."""
+    below = node[character]
+    more = [
+        _none_of(firsts | below.keys()),
+        *(_left(below, c, firsts) for c in _inner(below)),
+    ]
+    return f"{in_pattern(character)}({'|'.join(more)})"
+
+
+def _none_of(characters: Set[str]) -> str:
+    return f"[^{''.join(in_pattern(c) for c in sorted(characters))}]"

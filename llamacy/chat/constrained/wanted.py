@@ -11,6 +11,7 @@ from llamacy.chat.constrained.choice import MAY_CALL, Choice
 from llamacy.errors import ConstraintError
 from llamacy.structured.form import Form
 from llamacy.structured.options import schema_form
+from llamacy.structured.schema.keywords import COMBINING
 
 _EMPTY: Final = {"type": "object", "properties": {}, "additionalProperties": False}
 _ANY: Final = {"type": "object"}
@@ -25,10 +26,13 @@ class Tool(NamedTuple):
         Its name.
     parameters : dict
         The JSON schema of its arguments.
+    is_strict : bool
+        Whether arguments are held to it.
     """
 
     name: str
     parameters: Mapping[str, Any]
+    is_strict: bool = True
 
     @classmethod
     def of(cls, schema: Mapping[str, Any], *, is_strict: bool) -> Tool:
@@ -42,14 +46,15 @@ class Tool(NamedTuple):
         function = schema["function"]
         name, found = function["name"], function.get("parameters")
         if not is_strict:
-            return cls(name, _ANY)
+            return cls(name, _ANY, is_strict=False)
         found = {} if found is None else found
         if not isinstance(found, Mapping):
             raise ConstraintError(
                 f"tools[{name!r}]: wanted parameters as a JSON schema, found "
                 f"{short(found)}"
             )
-        default = {"type": "object"} if found.get("properties") else _EMPTY
+        has_members = found.get("properties") or found.keys() & COMBINING
+        default = _ANY if has_members else _EMPTY
         return cls(name, {**default, **found})
 
     @property

@@ -18,6 +18,9 @@
     schema_types         the types of values in tags
     literals             values as Python writes them
     channels             gpt-oss's messages with channels: reasoning and tool calls
+    begun_calls          calls that are told while they are written
+    json_text            their arguments, written anew as they arrive
+    told_calls           ids of calls, and what has been told of them
     recipients           Functionary's parts, each with its recipient
     reading              all of these together, for one answer
 

@@ -21,9 +21,10 @@ class CallForm:
         ``«index»`` is a number.
     before, between, after : str
         The text around calls.
-    values : {"json", "text", "python"}
+    values : {"json", "text", "python", "braces", "elements"}
         How arguments are written: as one JSON object; one by one, texts as they are;
-        or one by one with keywords, as in Python.
+        one by one with keywords, as in Python; or in Gemma 4's or MiniMax M3's notation
+        of lists and objects.
     argument : str
         One of the arguments that are written one by one. ``«key»`` is its name,
         ``«value»`` its value, and ``«string»`` says whether that is text.
@@ -35,7 +36,7 @@ class CallForm:
     before: str = ""
     between: str = ""
     after: str = ""
-    values: Literal["json", "text", "python"] = "json"
+    values: Literal["json", "text", "python", "braces", "elements"] = "json"
     argument: str = ""
     most: int = 16
 
@@ -113,6 +114,16 @@ CHANNELS: Final = CallForm(
     most=1,
 )
 RECIPIENTS: Final = CallForm("«name»\n«arguments»", between=">>>")
+GEMMA_4: Final = CallForm(
+    "<|tool_call>call:«name»«arguments»<tool_call|>", values="braces"
+)
+MINIMAX_3: Final = CallForm(
+    ']<]minimax[>[<invoke name="«name»">«arguments»]<]minimax[>[</invoke>',
+    "]<]minimax[>[<tool_call>\n",
+    "\n",
+    "\n]<]minimax[>[</tool_call>",
+    values="elements",
+)
 GLM: Final = CallForm(
     "<tool_call>«name»\n«arguments»</tool_call>",
     between="\n",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from llamacy.chat.reply.begun_calls import ARGUMENTS, BegunCalls
 from llamacy.chat.reply.parts import (
     BadCall,
     Call,
@@ -56,6 +57,7 @@ class ChannelSplitter:
         self._header: str | None = ""  # None inside a message
         self._call = ""  # text of the current tool call so far, header included
         self._recipient = ""
+        self._begun = BegunCalls(None, ())  # tells of the current tool call
         self._kind: type[Text | Reasoning] = Text
         self._shown: set[type[Text | Reasoning]] = set()  # kinds already yielded
         self._gap = ""  # written before the next text of this kind
@@ -100,6 +102,8 @@ class ChannelSplitter:
         if self._recipient in _PEOPLE:
             self._recipient = ""
         self._call = f"{header}{MESSAGE}"
+        name = self._recipient.removeprefix("functions.")
+        self._begun = BegunCalls(ARGUMENTS, self._names, name)
         self._kind = Reasoning if _ANALYSIS.search(header) else Text
         self._gap = "\n\n" if self._kind in self._shown else ""
         self._header = None
@@ -115,6 +119,7 @@ class ChannelSplitter:
         """Add text to the current message."""
         if self._recipient:
             self._call += text
+            yield from self._begun.push(text)
         elif text:
             yield self._kind(self._gap + text)
             self._gap = ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
 from llamacy.arguments import short
+from llamacy.chat.reply.begun_calls import BegunCalls
 from llamacy.chat.reply.bodies import Inside
-from llamacy.chat.reply.parts import Call, cut
+from llamacy.chat.reply.parts import Call, Early, cut
 from llamacy.chat.reply.tool_call_marks import ToolCallStyle
 
 
@@ -25,6 +28,8 @@ class MarkedBody:
         The mark that ends it.
     inside : Inside
         Follows the text.
+    names : collection of str
+        Names of the tools.
     is_tag : bool
         Whether the opening and the closing tag are parts of the call, without marks
         around it.
@@ -41,6 +46,7 @@ class MarkedBody:
         opening: str,
         close: str | None,
         inside: Inside,
+        names: Collection[str],
         *,
         is_tag: bool = False,
     ) -> None:
@@ -49,6 +55,8 @@ class MarkedBody:
         self._close = close
         self._inside = inside
         self._is_tag = is_tag
+        self._begun = BegunCalls(None if is_tag else style.heads, names)
+        self._n_told = 0  # parts that were looked at
         self._marks = [mark for mark in (close, style.open) if mark]
         self._parts = [opening] if is_tag else []
         self._n_open = 0  # opening marks inside arguments that none has closed
@@ -83,6 +91,12 @@ class MarkedBody:
             self.is_closed = is_cut and str(self._close).startswith(held)
             self._parts += [] if self.is_closed else [held]
         return is_final, "" if is_final else held
+
+    def begun(self) -> Iterator[Early]:
+        """Yield what is certain of calls that are not complete."""
+        parts, self._n_told = self._parts[self._n_told :], len(self._parts)
+        for part in parts:
+            yield from self._begun.push(part)
 
     def calls(self) -> tuple[list[Call], str]:
         """Parse the calls, and return them with the text of the answer behind them.

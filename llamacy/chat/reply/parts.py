@@ -34,6 +34,26 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBegun:
+    """The beginning of a tool call, whose `Call` or `BadCall` follows at its end."""
+
+    name: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentText:
+    """More of the JSON of the arguments of the call that has begun last."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallsEnd:
+    """The end of a text of calls: those that have begun there will not go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class BadCall:
     """A tool call that could not be parsed: its text, and the reason."""
 
@@ -56,7 +76,10 @@ def check_declared(calls: Iterable[Call], names: Collection[str]) -> None:
             )
 
 
-Part: TypeAlias = "Text | Reasoning | Call | BadCall"
+Early: TypeAlias = "CallBegun | ArgumentText | CallsEnd"
+"""Parts that only tell of calls before they are complete."""
+
+Part: TypeAlias = "Text | Reasoning | Early | Call | BadCall"
 
 
 class Splitter(Protocol):

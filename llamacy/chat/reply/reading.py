@@ -8,12 +8,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from llamacy.chat.reply.channels import ChannelSplitter
-from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Splitter, Text
+from llamacy.chat.reply.parts import (
+    ArgumentText,
+    BadCall,
+    Call,
+    CallBegun,
+    CallsEnd,
+    Part,
+    Reasoning,
+    Splitter,
+    Text,
+)
 from llamacy.chat.reply.recipients import RecipientSplitter
 from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
+from llamacy.chat.reply.told_calls import ToldCalls
 from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
-from llamacy.chat.results import ToolCall
+from llamacy.chat.results import ToolCall, ToolCallDelta
 
 _DIGITS = string.ascii_lowercase + string.digits
 
@@ -100,9 +111,11 @@ class Change:
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     bad_calls: tuple[str, ...] = ()
+    call_deltas: tuple[ToolCallDelta, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.text or self.reasoning or self.tool_calls)
+        is_told = self.tool_calls or self.call_deltas
+        return bool(self.text or self.reasoning or is_told)
 
 
 class Reply:
@@ -118,9 +131,8 @@ class Reply:
 
     def __init__(self, splitters: list[Splitter], salt: str) -> None:
         self._splitters = splitters
-        self._salt = salt
+        self._told = ToldCalls(salt)
         self._changes: list[Change] = []
-        self._n_calls = 0
         # held back of a text that was skipped
         self._skipped_text = ""
         self._skipped_reasoning = ""
@@ -167,6 +179,7 @@ class Reply:
         self._skipped_text = whole.text.removeprefix(self.text)
         self._skipped_reasoning = whole.reasoning.removeprefix(self.reasoning)
         self._changes.clear()
+        self._told.forget()
 
     def _split(self, text: str, first: int) -> Iterator[Part]:
         """Send text through the chain, beginning with the splitter `first`."""
@@ -195,9 +208,16 @@ class Reply:
                     text += part.text
                 case Reasoning():
                     reasoning += part.text
+                case CallBegun():
+                    self._told.begin(part)
+                case ArgumentText():
+                    self._told.add(part.text)
                 case Call():
-                    calls.append(self._with_id(part))
+                    calls.append(self._told.end(part))
+                case CallsEnd():
+                    self._told.drop()
                 case BadCall():
+                    self._told.drop()
                     text += part.text
                     bad.append(part.why)
         if text and self._skipped_text:
@@ -205,12 +225,7 @@ class Reply:
         if reasoning and self._skipped_reasoning:
             reasoning = reasoning.removeprefix(self._skipped_reasoning)
             self._skipped_reasoning = ""
-        change = Change(text, reasoning, tuple(calls), tuple(bad))
+        deltas = self._told.deltas()
+        change = Change(text, reasoning, tuple(calls), tuple(bad), deltas)
         self._changes.append(change)
         return change
-
-    def _with_id(self, call: Call) -> ToolCall:
-        """Return the call with its own id, or else a new one."""
-        call_id = call.id or f"{self._salt}{self._n_calls:03}"
-        self._n_calls += 1
-        return ToolCall(call.name, call.arguments, call_id)

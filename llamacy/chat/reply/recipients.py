@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from llamacy.chat.reply.begun_calls import ARGUMENTS, BegunCalls
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text, Trimmed, cut
 from llamacy.chat.reply.tool_call_json import arguments_of
 
@@ -41,6 +42,7 @@ class RecipientSplitter:
         self._name = ""  # the tool's, inside a call
         self._written = ""  # the header of the call
         self._arguments = ""
+        self._begun = BegunCalls(None, ())  # tells of the call
         self._text = Trimmed(at_start=False)
 
     def push(self, text: str) -> Iterator[Part]:
@@ -90,12 +92,14 @@ class RecipientSplitter:
         if name != USER:
             self._text.rest()
             self._name, self._arguments = name, ""
+            self._begun = BegunCalls(ARGUMENTS, (name,), name)
             self._written = f"{self._mark}{line}"
 
     def _continue(self, text: str) -> Iterator[Part]:
         """Add text to the current part."""
         if self._name:
             self._arguments += text
+            yield from self._begun.push(text)
         elif shown := self._text.push(text):
             yield Text(shown)
 

@@ -2,12 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final
 from urllib.parse import unquote
 
-Types = Mapping[str, Mapping[str, frozenset[str]]]
+
+class ValueTypes(frozenset[str]):
+    """The JSON schema types that a value may be of; empty if nothing is known."""
+
+    _root: Mapping[str, Any]
+    _schemas: Sequence[object]  # that may apply
+
+    @classmethod
+    def of(cls, root: Mapping[str, Any], schemas: Sequence[object]) -> ValueTypes:
+        """Return the types of a value that fits one of some schemas.
+
+        Parameters
+        ----------
+        root : mapping
+            The schema that references start at.
+        schemas : sequence of object
+            Parts of it, as the caller of a tool's model gave them.
+        """
+        made = cls().union(*(_Finder(root).types(schema) for schema in schemas))
+        types = cls(made)
+        types._root, types._schemas = root, schemas
+        return types
+
+    def member(self, key: str, /) -> ValueTypes:
+        """Return the types of an object's member."""
+        found: list[object] = []
+        for part in self._parts():
+            declared = part.get("properties")
+            if isinstance(declared, Mapping) and key in declared:
+                found.append(declared[key])
+            else:
+                others = part.get("patternProperties")
+                found += others.values() if isinstance(others, Mapping) else ()
+                found.append(part.get("additionalProperties"))
+        return self._of(found)
+
+    def item(self) -> ValueTypes:
+        """Return the types of a list's items."""
+        found: list[object] = []
+        for part in self._parts():
+            found.append(part.get("items"))
+            first = part.get("prefixItems")
+            found += first if isinstance(first, list) else ()
+        return self._of(found)
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """Tells apart types that come from other schemas."""
+        return tuple(map(id, getattr(self, "_schemas", ())))
+
+    def _of(self, schemas: Sequence[object]) -> ValueTypes:
+        known = [each for each in schemas if isinstance(each, Mapping)]
+        return ValueTypes.of(self._root, known) if known else UNKNOWN
+
+    def _parts(self) -> list[Mapping[str, Any]]:
+        """Return the schemas that may apply, alternatives too."""
+        if not hasattr(self, "_schemas"):
+            return []
+        finder, found = _Finder(self._root), list[Mapping[str, Any]]()
+        waiting = list(self._schemas)
+        while waiting and len(found) < _MAX_STEPS:
+            parts = finder.resolved(waiting.pop())
+            found += parts
+            for part in parts:
+                for key in ("anyOf", "oneOf"):
+                    branches = part.get(key)
+                    waiting += branches if isinstance(branches, list) else ()
+        return found
+
+
+UNKNOWN: Final = ValueTypes()
+"""The types of a value of which nothing is known."""
+
+Types = Mapping[str, Mapping[str, ValueTypes]]
 """JSON schema types allowed for a parameter, by tool and by parameter."""
 
 _UNKNOWN: Final = frozenset[str]()
@@ -53,7 +126,7 @@ def types_of(value: object) -> frozenset[str]:
     return frozenset(["string"])
 
 
-def _properties(schema: object) -> dict[str, frozenset[str]]:
+def _properties(schema: object) -> dict[str, ValueTypes]:
     if not isinstance(schema, Mapping):
         return {}
     found = _Finder(schema).resolved(schema)
@@ -61,7 +134,7 @@ def _properties(schema: object) -> dict[str, frozenset[str]]:
     for part in found:
         if isinstance(own := part.get("properties"), Mapping):
             properties |= own
-    return {name: _Finder(schema).types(each) for name, each in properties.items()}
+    return {name: ValueTypes.of(schema, [each]) for name, each in properties.items()}
 
 
 class _Finder:

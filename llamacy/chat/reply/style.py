@@ -75,7 +75,7 @@ class ReplyStyle:
 
     @property
     def call_form(self) -> CallForm | None:
-        """How a constraint makes the model write calls; None if it cannot."""
+        """How a constraint makes the model write calls; None if that is not known."""
         if self.has_channels:
             return call_forms.CHANNELS
         if self.has_recipients:

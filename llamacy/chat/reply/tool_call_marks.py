@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from llamacy.chat.reply import (
+    begun_calls,
     call_forms,
     tool_call_deepseek,
     tool_call_gemma,
@@ -60,6 +61,8 @@ class ToolCallStyle:
     form : CallForm or None
         The text of calls that a constraint makes the model write; None where there is
         no such constraint.
+    heads : re.Pattern or None
+        The text before the arguments of each call, if they are JSON; see `begun_calls`.
     """
 
     open: str
@@ -72,6 +75,7 @@ class ToolCallStyle:
     others: tuple[str, ...] = ()
     write: Write | None = None
     form: CallForm | None = None
+    heads: re.Pattern[str] | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -88,7 +92,8 @@ def _json(
     opening: str, closing: str | None, form: CallForm, write: Write | None = None
 ) -> ToolCallStyle:
     read = tool_call_json.json_calls
-    return ToolCallStyle(opening, closing, read, write=write, form=form)
+    heads = begun_calls.OBJECTS
+    return ToolCallStyle(opening, closing, read, write=write, form=form, heads=heads)
 
 
 HERMES: Final = _json("<tool_call>", "</tool_call>", call_forms.HERMES)
@@ -98,6 +103,7 @@ MISTRAL: Final = ToolCallStyle(
     tool_call_json.list_or_named,
     others=("[CALL_ID]", "[ARGS]"),
     form=call_forms.MISTRAL,
+    heads=begun_calls.NAMED_OR_OBJECTS,
 )
 DEEPSEEK: Final = ToolCallStyle(
     tool_call_deepseek.BEGIN,
@@ -105,6 +111,7 @@ DEEPSEEK: Final = ToolCallStyle(
     _whole(tool_call_deepseek.fenced_or_plain),
     others=tool_call_deepseek.MARKS,
     form=call_forms.DEEPSEEK,
+    heads=begun_calls.DEEPSEEK,
 )
 KIMI: Final = ToolCallStyle(
     tool_call_kimi.BEGIN,
@@ -112,6 +119,7 @@ KIMI: Final = ToolCallStyle(
     _whole(tool_call_kimi.identified),
     others=tool_call_kimi.MARKS,
     form=call_forms.KIMI,
+    heads=begun_calls.KIMI,
 )
 LLAMA_3: Final = ToolCallStyle(
     "<|python_tag|>",
@@ -119,6 +127,7 @@ LLAMA_3: Final = ToolCallStyle(
     tool_call_python.built_in_calls,
     bare="python",
     form=call_forms.LLAMA_3,
+    heads=begun_calls.OBJECTS,
 )
 GRANITE_3: Final = _json(
     "<|tool_call|>", None, call_forms.GRANITE_3, tool_call_json.listed_json
@@ -136,6 +145,7 @@ APERTUS: Final = ToolCallStyle(
     "<|tools_suffix|>",
     tool_call_json.keyed_calls,
     form=call_forms.APERTUS,
+    heads=begun_calls.KEYED,
 )
 LFM_2: Final = ToolCallStyle(
     "<|tool_call_start|>",
@@ -159,6 +169,7 @@ GEMMA_4: Final = ToolCallStyle(
     _whole(tool_call_gemma.quoted),
     partial(InMarks, tool_call_gemma.QUOTE),
     others=(tool_call_gemma.QUOTE,),
+    form=call_forms.GEMMA_4,
 )
 
 
@@ -224,6 +235,7 @@ def keyed_style(types: Types) -> ToolCallStyle:
         inside=partial(AfterTag, ("</arg_value>",), tool_call_keys.KEY),
         must_close=True,
         form=call_forms.GLM,
+        heads=None,
     )
 
 
@@ -236,4 +248,5 @@ def minimax_style(types: Types) -> ToolCallStyle:
         Outside,
         must_close=True,
         others=(tool_call_minimax.MARK, "<tool_call>", "</tool_call>"),
+        form=call_forms.MINIMAX_3,
     )

@@ -5,19 +5,20 @@
     ]<]minimax[>[<invoke name="weather">]<]minimax[>[<city>Paris]<]minimax[>[</city>
     ]<]minimax[>[</invoke>
 
-Lists and objects are tags again, those of a list `<item>`. The mark is a token of its
-own, so that no text of a value can be taken for a tag. Source: the model's template.
+Lists and objects are tags again, those of a list `<item>`; the tool's schema tells the
+types of the values in them. The mark is a token of its own, so that no text of a value
+can be taken for a tag. Source: the model's template.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 from llamacy.arguments import short
 from llamacy.chat.reply.parts import Call
-from llamacy.chat.reply.schema_types import Types
+from llamacy.chat.reply.schema_types import UNKNOWN, Types, ValueTypes
 from llamacy.chat.reply.tool_call_json import checked_arguments, checked_name
 from llamacy.chat.reply.tool_call_tags import typed_value
 from llamacy.chat.values import MAX_DEPTH
@@ -48,6 +49,32 @@ def marked(text: str, types: Types) -> list[Call]:
     return calls
 
 
+class _Members(Protocol):
+    """The types of the values within a tag."""
+
+    def member(self, key: str, /) -> ValueTypes:
+        """Return the types of the value in a tag of this name."""
+
+
+class _Known(NamedTuple):
+    """The parameters of a tool."""
+
+    types: Mapping[str, ValueTypes]
+
+    def member(self, key: str, /) -> ValueTypes:
+        return self.types.get(key, UNKNOWN)
+
+
+class _Items:
+    """The items of a list, which are of the same types."""
+
+    def __init__(self, types: ValueTypes) -> None:
+        self._types = types.item()
+
+    def member(self, _: str, /) -> ValueTypes:
+        return self._types
+
+
 class _Reader:
     """Reads calls, one after the other, from the pieces behind marks."""
 
@@ -66,11 +93,11 @@ class _Reader:
         if opening is None or piece[opening.end() :].strip():
             raise ValueError(f"wanted <invoke name=...>, found {short(piece[:200])}")
         name = checked_name(opening[1])
-        arguments = self._fields("invoke", types.get(name, {}), MAX_DEPTH)
+        arguments = self._fields("invoke", _Known(types.get(name, {})), MAX_DEPTH)
         return Call(name, checked_arguments(dict(arguments)))
 
     def _fields(
-        self, parent: str, types: Mapping[str, frozenset[str]], depth: int
+        self, parent: str, known: _Members, depth: int
     ) -> list[tuple[str, Any]]:
         """Read values up to behind the closing tag of their parent."""
         if not depth:
@@ -82,22 +109,23 @@ class _Reader:
                 if tag != parent or text.strip():
                     raise ValueError(f"wanted </{parent}>, found {short(tag + text)}")
                 return fields
-            value = self._value(tag, text, types.get(tag, frozenset()), depth)
+            value = self._value(tag, text, known.member(tag), depth)
             if tag != _ITEM and any(tag == name for name, _ in fields):
                 raise ValueError(f"wanted another parameter, found {short(tag)} again")
             fields.append((tag, value))
 
-    def _value(self, tag: str, text: str, wanted: frozenset[str], depth: int) -> Any:
+    def _value(self, tag: str, text: str, wanted: ValueTypes, depth: int) -> Any:
         """Read the value behind an opening tag, up to behind the closing one."""
         is_leaf = not self.is_at_end and self._pieces[self._at].startswith("</")
         if is_leaf:
-            self._fields(tag, {}, depth)
+            self._fields(tag, UNKNOWN, depth)
             if not text and wanted and "string" not in wanted:
                 return [] if "array" in wanted else {} if "object" in wanted else text
             return typed_value(text, wanted or _ANY)
         if text.strip():
             raise ValueError(f"wanted </{tag}>, found {short(text)}")
-        fields = self._fields(tag, {}, depth - 1)
+        is_list = "array" in wanted and "object" not in wanted
+        fields = self._fields(tag, _Items(wanted) if is_list else wanted, depth - 1)
         if all(name == _ITEM for name, _ in fields) and "object" not in wanted:
             return [value for _, value in fields]
         if len(fields) != len(dict(fields)):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterator
 
 from llamacy.arguments import short
+from llamacy.chat.reply import begun_calls
 from llamacy.chat.reply.bare_calls import BareHeads, BareValue, Head, Kind
+from llamacy.chat.reply.begun_calls import BegunCalls
 from llamacy.chat.reply.bodies import AfterTag
 from llamacy.chat.reply.marked_body import MarkedBody
 from llamacy.chat.reply.parts import (
     BadCall,
     Call,
+    CallsEnd,
     Part,
     Text,
     Trimmed,
@@ -43,6 +46,8 @@ class ToolCallSplitter:
         self._held = ""
         self._body: MarkedBody | None = None  # of the current call
         self._value: BareValue | None = None  # the current call, if it has no marks
+        self._begun = BegunCalls(None, ())  # tells of it
+        self._n_told = 0  # characters of it that were looked at
         self._starts_line = True  # whether the line so far is white space
         self._is_behind_call = False
         self._has_calls = False
@@ -95,8 +100,9 @@ class ToolCallSplitter:
             before += mark
             self._pass_over(mark)
         elif mark == self._style.open and mark:
+            style = self._style
             self._body = MarkedBody(
-                self._style, mark, self._style.close, self._style.inside()
+                style, mark, style.close, style.inside(), self._names
             )
         yield from self._show(before)
         self._held = after
@@ -120,14 +126,21 @@ class ToolCallSplitter:
             ends = "</parameter>", "</param>", "parameter>"
             inside = AfterTag(ends, "param")
             self._held = self._held[1:]
-            self._body = MarkedBody(style, opening, style.bare_end, inside, is_tag=True)
+            self._body = MarkedBody(
+                style, opening, style.bare_end, inside, self._names, is_tag=True
+            )
         elif head.kind is not Kind.UNDECIDED:
             self._value = BareValue(head, self._held, style.close)
+            is_told = head.kind is Kind.VALUE and self._starts_line
+            heads = begun_calls.OBJECTS if is_told else None
+            self._begun = BegunCalls(heads, self._names)
+            self._n_told = len(head.fence)
         return head.kind is not Kind.UNDECIDED
 
     def _read_body(self, body: MarkedBody, *, is_final: bool) -> _Step:
         """Read a call between marks."""
         is_over, self._held = body.take(self._held, is_final=is_final)
+        yield from body.begun()
         if not is_over:
             return False
         self._body = None
@@ -150,7 +163,11 @@ class ToolCallSplitter:
         """Read a call without marks."""
         held = self._held
         end, behind = len(held), -1
-        if value.feed(held):
+        is_whole = value.feed(held)
+        told = held[self._n_told : value.end]
+        self._n_told += len(told)
+        yield from self._begun.push(told)
+        if is_whole:
             found = value.behind(held, is_final=is_final)
             if found is None:
                 return False
@@ -177,6 +194,7 @@ class ToolCallSplitter:
         elif is_known:
             yield self._bad(written, f"{why}, found {short(written)}" if calls else why)
         else:
+            yield CallsEnd()
             yield from self._show(written)
             self._pass_over(written)
             self._held = held[end:]
@@ -204,3 +222,4 @@ class ToolCallSplitter:
         self._text = Trimmed()
         self._gap = "\n\n" if self._has_text else ""
         yield from calls
+        yield CallsEnd()

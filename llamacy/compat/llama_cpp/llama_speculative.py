@@ -17,6 +17,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.generation.drafting.hit_rates import HitRates
 from llamacy.generation.drafting.lookup import Lookup
+from llamacy.ops.state.sequence import SequenceState
 
 
 class LlamaDraftModel(ABC):
@@ -110,7 +111,7 @@ class AskingDrafter:
         """Go on after other tokens."""
         self._ids, self._proposed = list(ids), []
 
-    def begin(self, most: int) -> None:
+    def begin(self, most: int, sequence: SequenceState) -> None:
         """Ask for up to `most` tokens."""
         answer = self._ask(np.array(self._ids, np.intc))
         self._proposed = []

@@ -114,6 +114,7 @@ def read_config(file: ModelFile) -> ModelConfig:
         hidden_activation=_hidden_activation(keys, rules),
         experts=read_experts(keys, rules, n_layer),
         embedding=read_embedding(keys, rules, n_embd),
+        has_mtp=_has_mtp(file, keys, n_layer),
     )
     check_keys(keys, architecture)
     layers = read_layers(keys, config, rules, sizes, windows, latent)
@@ -144,6 +145,12 @@ def _n_layer(keys: Keys) -> int:
     n_all = keys.integer(".block_count", 1, MAX_LAYERS)
     keys.n_more_layers = keys.integer(".nextn_predict_layers", 0, n_all - 1, default=0)
     return n_all - keys.n_more_layers
+
+
+def _has_mtp(file: ModelFile, keys: Keys, n_layer: int) -> bool:
+    """Whether a single layer predicts further tokens, and the file has it."""
+    projection = f"blk.{n_layer}.nextn.eh_proj.weight"
+    return keys.n_more_layers == 1 and projection in file.tensors
 
 
 def _norm_eps(keys: Keys, rules: FamilyRules) -> float:

@@ -24,6 +24,7 @@ DEFAULT_PROMPT: Final = "embedding.default_prompt"
 SIMILARITY: Final = "embedding.similarity"
 TANH: Final = "embedding.dense_tanh"
 SCORE_ACTIVATION: Final = "embedding.score_activation"
+LATE: Final = "embedding.scores_rows"
 SCORE_ACTIVATIONS: Final = ("identity", "sigmoid")
 DENSE: Final = ("dense_2", "dense_3")
 
@@ -31,13 +32,14 @@ EMBEDDING_KEYS: Final = frozenset(
     (
         *("pooling_type", "classifier.pooling_type", "classifier.output_labels"),
         *(NORMALIZED, N_TOKENS, PROMPT_NAMES, PROMPTS, DEFAULT_PROMPT, SIMILARITY),
-        *(TANH, SCORE_ACTIVATION),
+        *(TANH, SCORE_ACTIVATION, LATE),
         *(f"{name}_feat_{end}" for name in DENSE for end in ("in", "out")),
     )
 )
 """Keys that are read here, without the family's name before them."""
 
 _UNSPECIFIED: Final = -1  # in llama.cpp
+_WIDTH: Final = "embedding_length_out"  # of a dense layer, in files of LFM2
 
 
 def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConfig:
@@ -64,14 +66,14 @@ def read_embedding(keys: Keys, rules: FamilyRules, n_embd: int) -> EmbeddingConf
     if default and default not in names:
         keys.fail(f".{DEFAULT_PROMPT}", "the name of a prompt", default)
     n_tokens = f".{N_TOKENS}"
-    pooling, classified = _pooling(keys, ".pooling_type"), rules.classifier_pooling
-    if pooling == "rank" and keys.flag(".attention.causal", rules.is_causal):
-        classified = "last"  # the only row that sees the whole text
+    pooling, dense = _pooling(keys, ".pooling_type"), _dense(keys, n_embd)
+    if not dense and _WIDTH in rules.keys and (width := _width(keys)):
+        dense, pooling = (width,), pooling or "none"
     return EmbeddingConfig(
         pooling=pooling,
-        dense=_dense(keys, n_embd),
+        dense=dense,
         has_tanh=keys.flag(f".{TANH}", False),
-        classifier_pooling=_classifier_pooling(keys) or classified,
+        classifier_pooling=_classifier_pooling(keys, rules, pooling),
         classifier_activation=rules.classifier_activation,
         labels=keys.texts(".classifier.output_labels"),
         is_normalized=keys.flag(f".{NORMALIZED}", False),
@@ -88,12 +90,25 @@ def _pooling(keys: Keys, key: str) -> Pooling | None:
     return None if number == _UNSPECIFIED else POOLINGS[number]
 
 
-def _classifier_pooling(keys: Keys) -> Literal["cls", "mean", "last"] | None:
+def _width(keys: Keys) -> int:
+    """Read the width of rows after a dense layer; 0 without one."""
+    return keys.integer(f".{_WIDTH}", 0, MAX_EMBD, default=0)
+
+
+def _classifier_pooling(
+    keys: Keys, rules: FamilyRules, pooling: Pooling | None
+) -> Literal["cls", "mean", "last", "late"]:
+    """Read what a classifier reads: the last row of a model that writes texts."""
+    if keys.flag(f".{LATE}", False):
+        return "late"
     key = ".classifier.pooling_type"
     found = _pooling(keys, key)
     if found == "none" or found == "rank":
         keys.fail(key, "a kind that makes one row of many", POOLINGS.index(found))
-    return found
+    if found is not None:
+        return found
+    is_causal = keys.flag(".attention.causal", rules.is_causal)
+    return "last" if is_causal and pooling == "rank" else rules.classifier_pooling
 
 
 def _score_activation(keys: Keys) -> Literal["", "identity", "sigmoid"]:

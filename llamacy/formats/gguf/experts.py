@@ -84,7 +84,7 @@ def experts_of_layers(
             number if keys.has_tensor(f"blk.{layer}.ffn_gate_inp.weight") else 0
             for layer, number in enumerate(n_used)
         )
-    n_dense = _n_dense(keys)
+    n_dense, period = _n_dense(keys), _period(keys, rules)
     return [
         replace(
             experts,
@@ -93,7 +93,10 @@ def experts_of_layers(
             is_normalized=is_normalized,
             gating=experts.gating or rules.gating,
         )
-        if layer >= n_dense and n_ff[layer] and n_used[layer]
+        if layer >= n_dense
+        and n_ff[layer]
+        and n_used[layer]
+        and (period is None or layer % period == 1)
         else None
         for layer in range(n_layer)
     ]
@@ -102,6 +105,12 @@ def experts_of_layers(
 def _n_dense(keys: Keys) -> int:
     """Count the first layers, which have a network in place of experts."""
     return keys.integer(".leading_dense_block_count", 0, MAX_LAYERS, default=0)
+
+
+def _period(keys: Keys, rules: FamilyRules) -> int | None:
+    """Read of how many layers the second one has experts; None where all may have."""
+    key = ".moe_every_n_layers"
+    return keys.integer(key, 2, MAX_LAYERS) if key[1:] in rules.keys else None
 
 
 def _sizes(

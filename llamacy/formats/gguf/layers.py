@@ -20,6 +20,7 @@ from llamacy.config import (
     Mixer,
     ModelConfig,
     RopeConfig,
+    ShortConvConfig,
 )
 from llamacy.formats.gguf.experts import experts_of_layers
 from llamacy.formats.gguf.keys import Keys
@@ -39,7 +40,8 @@ from llamacy.formats.gguf.rope import DYNAMIC_FACTOR, read_n_dims
 from llamacy.formats.gguf.shared_keys import with_shared
 
 _ALIBI: Final = ".attention.max_alibi_bias"
-_BOTH_WAYS: Final = (AttentionConfig,)  # layers that may see what comes after a row
+# layers that may see what comes after a row
+_BOTH_WAYS: Final = (AttentionConfig, ShortConvConfig)
 
 
 class Windows(NamedTuple):
@@ -218,7 +220,7 @@ def read_layers(
                 keys, config, rules, each, (layer, window, has_rope), latent
             )
         elif not n_ff or rules.scan != "alone":
-            mixer = read_recurrence(keys, rules, each.n_head)
+            mixer = read_recurrence(keys, rules, each.n_head, config.is_causal)
         network = FeedForwardConfig(
             n_ff,
             experts=experts[layer],

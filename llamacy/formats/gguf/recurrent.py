@@ -21,6 +21,8 @@ from llamacy.formats.gguf.limits import (
 )
 
 KDA_HEAD_DIM: Final = "kda.head_dim"
+NORM_EPS: Final = "ssm.norm_epsilon"
+"""A key of llamacy's own, which GGUF has none for."""
 _LEAST_DECAY: Final = "kda.gate_lower_bound"
 _MAX_KERNEL: Final = 256
 
@@ -48,7 +50,7 @@ def read_recurrent_layers(
 
 
 def read_recurrence(
-    keys: Keys, rules: FamilyRules, n_head: int
+    keys: Keys, rules: FamilyRules, n_head: int, is_causal: bool
 ) -> ShortConvConfig | DeltaRuleConfig | ScanConfig | SelectiveScanConfig:
     """Read the mixer that a recurrent layer of a model has.
 
@@ -60,11 +62,15 @@ def read_recurrence(
         The family's rules.
     n_head : int
         The layer's heads, in a family whose attention has as many.
+    is_causal : bool
+        Whether rows see nothing after them.
 
     Raises
     ------
     FormatError
         A size is missing, out of range, or does not go with another.
+    UnsupportedError
+        Rows see all of their text, and a kernel has no middle.
     """
     if rules.attention_period:
         return _delta_rule(keys)
@@ -74,7 +80,18 @@ def read_recurrence(
         return read_scan(keys)
     if KDA_HEAD_DIM in rules.keys:
         return _kimi_delta(keys, rules, n_head)
-    return ShortConvConfig(keys.integer(".shortconv.l_cache", 2, _MAX_KERNEL))
+    return _short_conv(keys, is_causal)
+
+
+def _short_conv(keys: Keys, is_causal: bool) -> ShortConvConfig:
+    """Read a convolution, whose middle is at the row if rows see all of their text."""
+    key = ".shortconv.l_cache"
+    n_kernel = keys.integer(key, 2, _MAX_KERNEL)
+    if is_causal:
+        return ShortConvConfig(n_kernel)
+    if n_kernel % 2 == 0:
+        keys.refuse(key, "an odd number in an encoder", n_kernel)
+    return ShortConvConfig(n_kernel, n_after=n_kernel // 2)
 
 
 def read_scan(keys: Keys) -> ScanConfig:
@@ -95,6 +112,7 @@ def _selective_scan(keys: Keys) -> SelectiveScanConfig:
         keys.integer(".ssm.time_step_rank", 1, MAX_EMBD),
         keys.integer(".ssm.conv_kernel", 2, _MAX_KERNEL),
         keys.flag(".ssm.dt_b_c_rms", False),
+        keys.real(f".{NORM_EPS}", most=1.0, default=0.0, is_zero_allowed=True),
     )
 
 

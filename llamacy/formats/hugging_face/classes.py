@@ -15,12 +15,16 @@ from typing import Final
 
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     lfm2,
     mamba,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.common_keys import Defaults
 from llamacy.formats.hugging_face.dense_classes import DENSE_DEFAULTS
@@ -44,8 +48,21 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
     **kimi_delta.DEFAULTS,
     **bailing_hybrid.DEFAULTS,
     **encoders.DEFAULTS,
+    **bidirectional.DEFAULTS,
+    **modern_bert.DEFAULTS,
+    **nomic_bert.DEFAULTS,
+    **jina_bert.DEFAULTS,
 }
 """Keys that a class reads, with their defaults, by the name of the class."""
+
+CLASSIFIERS: Final[Mapping[str, str]] = {
+    **encoders.CLASSIFIERS,
+    **modern_bert.CLASSIFIERS,
+    **nomic_bert.CLASSIFIERS,
+    **jina_bert.CLASSIFIERS,
+    **bidirectional.CLASSIFIERS,
+}
+"""Classes that score texts, and the class of the encoder within."""
 
 MODEL_TYPES: Final[Mapping[str, str]] = {
     "llama": "LlamaForCausalLM",
@@ -64,6 +81,7 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "nemotron_h": "NemotronHForCausalLM",
     "jamba": "JambaForCausalLM",
     "mamba": "MambaForCausalLM",
+    "falcon_mamba": "FalconMambaForCausalLM",
     "mamba2": "Mamba2ForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "lfm2_moe": "Lfm2MoeForCausalLM",
@@ -127,6 +145,10 @@ MODEL_TYPES: Final[Mapping[str, str]] = {
     "granite_swa": "GraniteSWAForCausalLM",
     "granitemoe_swa": "GraniteMoeSWAForCausalLM",
     **encoders.MODEL_TYPES,
+    **bidirectional.MODEL_TYPES,
+    **modern_bert.MODEL_TYPES,
+    **nomic_bert.MODEL_TYPES,
+    **jina_bert.MODEL_TYPES,
 }
 """Classes by `model_type`, for files whose `architectures` name none."""
 
@@ -134,5 +156,9 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
     "BailingMoeV3ForCausalLM": "BailingHybridForCausalLM",
     "PhiMoEForCausalLM": "PhimoeForCausalLM",
     **encoders.SAME_CLASSES,
+    **bidirectional.SAME_CLASSES,
+    **modern_bert.SAME_CLASSES,
+    **nomic_bert.SAME_CLASSES,
+    **jina_bert.SAME_CLASSES,
 }
 """Classes of transformers, by names that files have for them."""

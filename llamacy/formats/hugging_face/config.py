@@ -5,26 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from llamacy.config import DeltaRuleConfig
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     latent,
     lfm2,
     mamba,
     mamba2,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.classes import MODEL_TYPES, SAME_CLASSES
 from llamacy.formats.hugging_face.falcon_h1_multipliers import Factors, factors
 from llamacy.formats.hugging_face.families import FAMILIES, OUTSIDE
 from llamacy.formats.hugging_face.family import Family
 from llamacy.formats.hugging_face.images import text_settings
-from llamacy.formats.hugging_face.keys import own_keys
+from llamacy.formats.hugging_face.keys import CAUSAL, own_keys
 from llamacy.formats.hugging_face.layer_names import QKV
 from llamacy.formats.hugging_face.mixture import ExpertSizes, add_experts
 from llamacy.formats.hugging_face.quantization import (
@@ -43,6 +48,7 @@ _LIKENESS: Final = 0.7
 _N_NEAR: Final = 3  # names shown
 _NETWORK: Final = ("ffn_gate", "ffn_up", "ffn_down")
 _HEADS: Final = re.compile(r"For(CausalLM|ConditionalGeneration)|(LMHead)?Model$")
+_WINDOW: Final = "attention.sliding_window"
 _BIAS_KEYS: Final = {
     "attention_bias": (*QKV, "attn_output"),
     "mlp_bias": _NETWORK,
@@ -75,6 +81,10 @@ _SPECIAL: Final[Mapping[str, Special]] = {
     **dict.fromkeys(kimi_delta.NAMES, kimi_delta),
     **dict.fromkeys(bailing_hybrid.NAMES, bailing_hybrid),
     **dict.fromkeys(encoders.NAMES, encoders),
+    **dict.fromkeys(bidirectional.NAMES, bidirectional),
+    **dict.fromkeys(modern_bert.NAMES, modern_bert),
+    **dict.fromkeys(nomic_bert.NAMES, nomic_bert),
+    **dict.fromkeys(jina_bert.NAMES, jina_bert),
 }
 
 
@@ -107,6 +117,9 @@ class Config(NamedTuple):
         Sizes of layers with a delta rule; None for other families.
     quantization : Quantization or None
         How the weights are quantised; None for floats, and for experts in MXFP4.
+    of_head : mapping of str to str
+        The names of parts that only the last layer has, an MTP head, in GGUF by those
+        in its files; empty without such a layer.
     """
 
     family: Family
@@ -121,10 +134,13 @@ class Config(NamedTuple):
     factors: Mapping[str, Factors]
     delta_rule: DeltaRuleConfig | None
     quantization: Quantization | None
+    of_head: Mapping[str, str] = MappingProxyType({})
 
     def parts_of(self, layer: int) -> Mapping[str, str]:
         """Return the names of a layer's parts, in GGUF by those in its files."""
-        return self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
+        parts = self.family.parts(is_recurrent=not self.sizes.n_head_kv[layer])
+        is_last = layer == self.sizes.n_layer - 1
+        return {**parts, **self.of_head} if is_last else parts
 
     def have_part(self, part: str, layer: int) -> bool:
         """Whether a layer has a part, by its name in GGUF."""
@@ -160,6 +176,8 @@ def read_config(config: JsonObject, name: str) -> Config:
     special = _SPECIAL.get(family.architecture)
     if special is not None:
         config = special.with_sizes(config)
+    if family.both_ways is not None and config.flag("use_bidirectional_attention"):
+        family = family.both_ways
     if family.dense is not None and not config.flag("has_experts"):
         family = family.dense
     sizes = read_sizes(config)
@@ -172,6 +190,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     experts = add_experts(config, family, sizes, metadata)
     divisors = add_rope(config, family, sizes, metadata)
     add_settings(config, family, sizes, metadata)
+    _add_sight(config, family, metadata)
     if special is not None:
         special.add_keys(config, family.architecture, metadata)
     if encoders.SCORES in family.outside.values():
@@ -196,7 +215,7 @@ def read_config(config: JsonObject, name: str) -> Config:
     )
 
 
-_ENCODERS: Final = frozenset("electra eurobert modernbert mpnet nomic_bert".split())
+_ENCODERS: Final = frozenset("electra mpnet".split())
 """Values of `model_type` of families that write no text, and are not known here."""
 
 
@@ -213,7 +232,7 @@ def _find_class(config: JsonObject) -> str:
         config.fail("architectures", f"an array of names, {known}", found)
     for name in names:
         if name in FAMILIES:
-            return str(name)
+            return jina_bert.own_class(str(name), config)
     model_type = config.get("model_type")
     by_type = MODEL_TYPES.get(model_type) if isinstance(model_type, str) else None
     if not names:
@@ -264,13 +283,26 @@ def _add_activation(config: JsonObject, family: Family, metadata: Metadata) -> N
         config.refuse(key, family.activations[0], found)
 
 
+def _add_sight(config: JsonObject, family: Family, metadata: Metadata) -> None:
+    """Say that rows see all of their text, if they do."""
+    if family.is_causal and config.flag(CAUSAL, True):
+        return
+    if family.is_causal and f"{family.architecture}.{_WINDOW}" in metadata.values:
+        config.refuse(CAUSAL, "true in a model with a window", False)
+    metadata.flag(f"{family.architecture}.attention.causal", False)
+
+
 def _biased(config: JsonObject, family: Family) -> frozenset[str]:
     """Name the parts that have a bias in each layer."""
     biased = set(family.always_biased)
     if not config.flag("qkv_bias", True):
         biased -= set(QKV)
     for key, parts in {**_BIAS_KEYS, **family.bias_keys}.items():
-        known = (*family.layer.values(), *OUTSIDE.values())
+        known = (
+            *family.layer.values(),
+            *family.outside.values(),
+            *OUTSIDE.values(),
+        )
         parts = tuple(part for part in parts if part in known)
         if key in family.fixed_flags or not config.flag(key, False):
             continue

@@ -63,9 +63,21 @@ _GEMMA2: Final = Family(
     },
     scalar="query_pre_attn_scalar",
 )
+_GEMMA_EMBEDDING: Final = Family(
+    architecture="gemma-embedding",
+    layer=_GEMMA_LAYER | HEAD_NORMS,
+    without=frozenset({"output"}),
+    idle=("lm_head.",),
+    norm_offset=1.0,
+    activations=("gelu_pytorch_tanh",),
+    scalar="query_pre_attn_scalar",
+    refused=("attn_logit_softcapping",),
+    is_causal=False,
+)
 _GEMMA3: Final = Family(
     architecture="gemma3",
     layer=_GEMMA_LAYER | HEAD_NORMS,
+    both_ways=_GEMMA_EMBEDDING,
     norm_offset=1.0,
     activations=("gelu_pytorch_tanh",),
     constants={"final_logit_softcapping": "final_logit_softcapping"},

@@ -48,7 +48,7 @@ _LAYER: Final = {
 }
 
 
-def _renamed(base: str) -> dict[str, str]:
+def names_within(base: str) -> dict[str, str]:
     """Return the beginnings of names without that of the model within, and with it."""
     return {
         start + theirs: ours
@@ -66,7 +66,7 @@ _BERT: Final = Family(
     architecture="bert",
     layer=_LAYER,
     outside=_OUTSIDE,
-    renamed=_renamed("bert"),
+    renamed=names_within("bert"),
     without=frozenset({"output_norm", "output"}),
     idle=("model.pooler.", "cls."),
     always_biased=frozenset({*_LAYER.values(), "token_embd_norm"}),
@@ -85,7 +85,7 @@ _BERT_CLASSIFIER: Final = replace(
 )
 _ROBERTA: Final = replace(
     _BERT,
-    renamed=_renamed("roberta"),
+    renamed=names_within("roberta"),
     forms={"position_embd": "last_rows"},
     idle=("model.pooler.", "lm_head."),
 )
@@ -147,6 +147,14 @@ FAMILIES: Final[Mapping[str, Family]] = {
 }
 """The families of this file by the names of their classes."""
 
+OF_SCORES: Final[Defaults] = {
+    "id2label": None,
+    "num_labels": None,
+    "sentence_transformers": None,
+    "sbert_ce_default_activation_function": None,
+}
+"""Keys about what a classifier's numbers are, with their defaults."""
+
 _BERT_DEFAULTS: Final[Defaults] = {
     "vocab_size": 30522,
     "hidden_size": 768,
@@ -161,10 +169,7 @@ _BERT_DEFAULTS: Final[Defaults] = {
     "position_embedding_type": "absolute",
     "tie_word_embeddings": True,
     "quantization_config": None,
-    "id2label": None,
-    "num_labels": None,
-    "sentence_transformers": None,
-    "sbert_ce_default_activation_function": None,
+    **OF_SCORES,
 }
 _ROBERTA_DEFAULTS: Final[Defaults] = {
     **_BERT_DEFAULTS,
@@ -249,6 +254,17 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     kind = config.text("position_embedding_type", "absolute")
     if kind != "absolute":
         config.refuse("position_embedding_type", "absolute", kind)
+    add_encoder(config, architecture, metadata)
+
+
+def add_encoder(config: JsonObject, architecture: str, metadata: Metadata) -> None:
+    """Add the keys that all encoders have.
+
+    Raises
+    ------
+    FormatError
+        A value is wrong.
+    """
     metadata.flag(f"{architecture}.attention.causal", False)
     if "type_vocab_size" in config:
         n_types = config.integer("type_vocab_size", 1, _MOST_TYPES)

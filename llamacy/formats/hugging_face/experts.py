@@ -97,7 +97,9 @@ class _Layer:
 
     def tensors(self) -> list[ModelTensor]:
         """Return gate, up and down, then their biases if there are any."""
-        if not self.mixture.is_gated:
+        if self.mixture.is_flat:
+            tensors = self._flat()
+        elif not self.mixture.is_gated:
             tensors = self._without_gate()
         elif not self.mixture.is_turned:
             is_merged = f"{self.module}.gate_up_proj" in self.sources
@@ -141,6 +143,21 @@ class _Layer:
                 lambda x: x,
             )
             for ours, theirs, shape in parts
+        ]
+
+    def _flat(self) -> list[ModelTensor]:
+        """Take apart the matrices that lie below each other, without a gate."""
+        n, n_ff, n_embd = self.n_expert, self.n_ff, self.n_embd
+        up, down = (self._floats(name, (n * n_ff, n_embd)) for name in self.names[2:])
+        shape = (n, n_ff, n_embd)
+        return [
+            Selection(f"{self.ours[0]}.weight", shape, up, lambda x: x.reshape(shape)),
+            Selection(
+                f"{self.ours[1]}.weight",
+                (n, n_embd, n_ff),
+                down,
+                lambda x: x.reshape(shape).swapaxes(1, 2),
+            ),
         ]
 
     def _stack(self, name: str, theirs: str, shape: tuple[int, int]) -> StackedTensor:

@@ -14,6 +14,7 @@ the first of these files that it is in place in:
 - `bailing_hybrid`: Ling 3.0, the same with gates of attention;
 - `lfm2`: LFM2 and LFM3, layers that convolve beside those that attend;
 - `encoders`: BERT and its kin, which embed texts;
+- `bidirectional`: EuroBERT and others, encoders that are families like LLaMA;
 - `vision_families`: the texts of models that see images;
 - `mixture_families`: mixtures of experts;
 - `layer_norm_families`: layer norms, as in GPT-2, GPT-NeoX, Falcon and Command R;
@@ -28,13 +29,17 @@ from typing import Final
 
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
+    bidirectional,
     delta_rule,
     encoders,
     gemma4,
+    jina_bert,
     kimi_delta,
     latent,
     lfm2,
     mamba,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.dense_families import DENSE_FAMILIES
 from llamacy.formats.hugging_face.layer_norm_families import LAYER_NORM_FAMILIES
@@ -53,6 +58,7 @@ OUTSIDE: Final = {
 BARE: Final = {
     "self_attn.sinks": "weight",
     "mlp.gate.e_score_correction_bias": "bias",
+    "mlp.experts.bias": "weight",
     "mlp.experts.e_score_correction_bias": "bias",
     "mlp.moe_statics.e_score_correction_bias": "bias",
     "mixer.gate.e_score_correction_bias": "bias",
@@ -107,5 +113,9 @@ FAMILIES: Final = {
     **kimi_delta.FAMILIES,
     **bailing_hybrid.FAMILIES,
     **encoders.FAMILIES,
+    **bidirectional.FAMILIES,
+    **modern_bert.FAMILIES,
+    **nomic_bert.FAMILIES,
+    **jina_bert.FAMILIES,
 }
 """Families by the name of their class, in `architectures` of config.json."""

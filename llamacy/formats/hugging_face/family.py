@@ -65,6 +65,8 @@ class Mixture:
         Whether each expert has a factor of all that it makes, adapters included.
     has_network : bool
         Whether layers have a network beside their experts.
+    is_flat : bool
+        Whether the experts' matrices lie below each other in one, `down` as columns.
     """
 
     names: tuple[ExpertNames, ...]
@@ -82,6 +84,7 @@ class Mixture:
     switch: str = ""
     is_scaled: bool = False
     has_network: bool = False
+    is_flat: bool = False
 
     @property
     def is_gated(self) -> bool:
@@ -101,7 +104,7 @@ gates: GGUF has the gates apart.
 """
 
 Form: TypeAlias = (
-    Literal["turned", "by_group", "squeezed", "bare", "last_rows"]
+    Literal["turned", "by_group", "squeezed", "bare", "last_rows", "by_type"]
     | Literal["decay", "rate", "column", "by_scan_group", "kernel"]
     | DeltaRuleForm
 )
@@ -111,10 +114,11 @@ Form: TypeAlias = (
 of heads: those of queries, then the one of keys and the one of values that they share.
 `"squeezed"` has one dimension more, of size 1, between its two; `"kernel"` may have it,
 and GGUF has it. `"last_rows"` are positions, of which those of the context count, the
-last ones. Vectors, some with more dimensions of size 1, are `"decay"`, the logarithm of
-what GGUF has as a negative column (or matrix, if it is one), `"rate"`, that of a
-positive one, `"column"`, and `"by_scan_group"`, of which GGUF has a row for each group
-of a scan's heads. GGUF has nothing after the name of a `"bare"` one.
+last ones. `"by_type"` is a vector, of which GGUF has a copy for each type of tokens.
+Vectors, some with more dimensions of size 1, are `"decay"`, the logarithm of what GGUF
+has as a negative column (or matrix, if it is one), `"rate"`, that of a positive one,
+`"column"`, and `"by_scan_group"`, of which GGUF has a row for each group of a scan's
+heads. GGUF has nothing after the name of a `"bare"` one.
 """
 
 
@@ -185,6 +189,11 @@ class Family:
         How it has its experts; None for a dense family.
     dense : Family or None
         The row of its models without experts, if their networks have other names.
+    both_ways : Family or None
+        The row of its models with `use_bidirectional_attention`; None for a family that
+        has none.
+    is_causal : bool
+        Whether rows see nothing after them, unless config.json says otherwise.
     activations : tuple of str
         Names of the one activation of the feed-forward part, the usual one first.
     names_activation : bool
@@ -252,6 +261,8 @@ class Family:
     plain_norms: frozenset[str] = frozenset()
     mixture: Mixture | None = None
     dense: Family | None = None
+    both_ways: Family | None = None
+    is_causal: bool = True
     activations: tuple[str, ...] = ("silu", "swish")
     names_activation: bool = False
     exact_gelu: str = ""
@@ -276,7 +287,8 @@ class Family:
 
     def offset_of(self, part: str) -> float:
         """Return what GGUF files have added to the weights of a part."""
-        has_offset = part.endswith("_norm") and part not in self.plain_norms
+        is_norm = part.endswith(("_norm", ".enorm", ".hnorm"))
+        has_offset = is_norm and part not in self.plain_norms
         return self.norm_offset if has_offset else 0.0
 
     def usual_name(self, name: str) -> str:

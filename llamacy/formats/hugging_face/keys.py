@@ -30,12 +30,19 @@ HARMLESS: Final = frozenset(
     "_attn_implementation_autoset attn_implementation _flash_attn_2_enabled "
     "use_flash_attn flash_attn cache_implementation chunk_size_feed_forward "
     "pretraining_tp tf_legacy_loss is_decoder gradient_checkpointing "
-    "_experts_implementation _use_flash_attention_2 "
+    "_experts_implementation _use_flash_attention_2 deterministic_flash_attn "
+    "reference_compile repad_logits_with_grad use_reentrant fused_bias_fc "
+    "fused_dropout_add_ln dense_seq_output use_xentropy moe_impl "
+    # what sentence-transformers' files say, and the adapters that are left out
+    "emb_pooler truncate_dim matryoshka_dimensions task_instructions "
+    "load_trained_adapters lora_rank lora_alpha lora_dropout_p "
     # training
     "initializer_range attention_dropout hidden_dropout hidden_dropout_prob embd_pdrop "
     "embd_dropout resid_pdrop attn_pdrop attention_probs_dropout_prob "
     "residual_dropout embedding_dropout classifier_dropout summary_type dropout "
     "qa_dropout seq_classif_dropout "
+    "initializer_cutoff_factor mlp_dropout decoder_bias sparse_prediction "
+    "sparse_pred_ignore_index lora_main_params_trainable "
     "summary_use_proj summary_activation summary_proj_to_labels "
     "summary_first_dropout reorder_and_upcast_attn embedding_initializer_range "
     "output_router_logits router_aux_loss_coef router_jitter_noise "
@@ -76,6 +83,9 @@ REFUSED: Final = (
     "num_nextn_predict_layers",
 )
 """Keys that must not be there, unless false, 0 or empty: they change the model."""
+
+CAUSAL: Final = "is_causal"
+"""A key of all classes: false makes a model an encoder."""
 
 _ALIASES: Final = {
     "num_local_experts": "num_experts",
@@ -152,6 +162,8 @@ def own_keys(config: JsonObject, name: str) -> JsonObject:
     for key, value in values.items():
         if key in defaults and (value is not None or not _is_kept(key, defaults[key])):
             own[key] = value
+    if values.get(CAUSAL) is False:
+        own[CAUSAL] = False
     passed = _passed_over(values, defaults)
     for key in ("rope_scaling", "rope_parameters"):
         passed += _strange_rope_keys(key, values.get(key), name)
@@ -172,7 +184,7 @@ def _is_kept(key: str, default: object) -> bool:
 
 def _passed_over(values: Mapping[str, Any], known: Iterable[str]) -> list[str]:
     """Name the keys that would change something if they were read."""
-    silent = HARMLESS.union(known)
+    silent = HARMLESS.union(known, (CAUSAL,))
     return [key[:64] for key, value in values.items() if value and key not in silent]
 
 

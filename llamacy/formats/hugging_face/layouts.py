@@ -40,6 +40,16 @@ def last_rows(name: str, source: Floats, n: int) -> ModelTensor:
     return Selection(name, (n, n_in), source, lambda rows: rows[n_rows - n :])
 
 
+def of_each_type(name: str, source: Floats, config: Config) -> ModelTensor:
+    """Return a vector as the row of each type of tokens."""
+    n_types = int(config.metadata.values["tokenizer.ggml.token_type_count"])
+
+    def values() -> NDArray[np.float32]:
+        return np.tile(source.dequantize(), (n_types, 1))
+
+    return Vector(name, (n_types, *source.shape), values)
+
+
 def halved(whole: ModelTensor, upper: str) -> list[ModelTensor]:
     """Take a matrix apart: its upper half gets the name given, the lower keeps its own.
 

@@ -1,6 +1,7 @@
 """Families that scan as Mamba does, in Hugging Face's form: Jamba, and Mamba itself.
 
-GGUF's `ssm_a` is stored as the logarithm of its negative.
+GGUF's `ssm_a` is stored as the logarithm of its negative. Falcon Mamba is Mamba, with
+norms without weights of steps, of what writes and of what reads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from llamacy.formats.gguf.limits import (
     MAX_HEADS,
     MAX_LAYERS,
 )
+from llamacy.formats.gguf.recurrent import NORM_EPS
 from llamacy.formats.hugging_face.common_keys import MODEL, RMS, Defaults
 from llamacy.formats.hugging_face.family import ExpertNames, Family, Form, Mixture
 from llamacy.formats.hugging_face.layer_names import ATTENTION
@@ -23,6 +25,7 @@ from llamacy.formats.metadata import Metadata
 
 NAMES: Final = ("jamba", "mamba")
 _N_CTX: Final = 1 << 20  # of Mamba, which names none; as llama.cpp's converter has it
+_EPS: Final = "mixer_rms_eps"  # of Falcon Mamba's norms of steps
 _PER_STEP: Final = 16  # numbers of a row for each that steps are made of by default
 
 _SCAN: Final = {
@@ -88,10 +91,35 @@ _MAMBA: Final = Family(
 FAMILIES: Final[Mapping[str, Family]] = {
     "JambaForCausalLM": _JAMBA,
     "MambaForCausalLM": _MAMBA,
+    "FalconMambaForCausalLM": _MAMBA,
 }
 """The families of this file by the names of their classes."""
 
 _RUNNING: Final[Defaults] = {"use_mambapy": False, "use_associative_scan": True}
+_MAMBA_DEFAULTS: Final[Defaults] = {
+    **MODEL,
+    **_RUNNING,
+    "vocab_size": 50280,
+    "hidden_size": 768,
+    "state_size": 16,
+    "num_hidden_layers": 32,
+    "layer_norm_epsilon": 1e-5,
+    "expand": 2,
+    "conv_kernel": 4,
+    "use_bias": False,
+    "use_conv_bias": True,
+    "time_step_rank": "auto",
+    "tie_word_embeddings": True,
+    # which follow from others, or change nothing outside of training
+    "intermediate_size": 1536,
+    "residual_in_fp32": True,
+    "time_step_scale": 1.0,
+    "time_step_min": 0.001,
+    "time_step_max": 0.1,
+    "time_step_init_scheme": "random",
+    "time_step_floor": 1e-4,
+    "rescale_prenorm_residual": False,
+}
 DEFAULTS: Final[Mapping[str, Defaults]] = {
     "JambaForCausalLM": {
         **RMS,
@@ -117,30 +145,8 @@ DEFAULTS: Final[Mapping[str, Defaults]] = {
         "mamba_conv_bias": True,
         "mamba_proj_bias": False,
     },
-    "MambaForCausalLM": {
-        **MODEL,
-        **_RUNNING,
-        "vocab_size": 50280,
-        "hidden_size": 768,
-        "state_size": 16,
-        "num_hidden_layers": 32,
-        "layer_norm_epsilon": 1e-5,
-        "expand": 2,
-        "conv_kernel": 4,
-        "use_bias": False,
-        "use_conv_bias": True,
-        "time_step_rank": "auto",
-        "tie_word_embeddings": True,
-        # which follow from others, or change nothing outside of training
-        "intermediate_size": 1536,
-        "residual_in_fp32": True,
-        "time_step_scale": 1.0,
-        "time_step_min": 0.001,
-        "time_step_max": 0.1,
-        "time_step_init_scheme": "random",
-        "time_step_floor": 1e-4,
-        "rescale_prenorm_residual": False,
-    },
+    "MambaForCausalLM": _MAMBA_DEFAULTS,
+    "FalconMambaForCausalLM": {**_MAMBA_DEFAULTS, _EPS: 1e-6},
 }
 """Keys and defaults of the classes: see `classes`."""
 
@@ -158,9 +164,19 @@ def with_sizes(config: JsonObject) -> JsonObject:
 
 
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
-    """Add the keys that no other family has."""
+    """Add the keys that no other family has.
+
+    Raises
+    ------
+    FormatError
+        A value is wrong.
+    """
     for key, number in config.items("scan"):
         metadata.integer(f"{architecture}.ssm.{key}", number)
+    if _EPS in config:
+        metadata.flag(f"{architecture}.ssm.dt_b_c_rms", True)
+        eps = config.real(_EPS, 1e-37, 1.0)
+        metadata.real(f"{architecture}.{NORM_EPS}", eps)
 
 
 def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:

@@ -48,7 +48,8 @@ def add_rope(
         An unknown kind of scaling, or an unknown part of one.
     """
     prefix = f"{family.architecture}.rope"
-    if family_rules(family.architecture).has_learned_positions or not sizes.head_dim:
+    rules = family_rules(family.architecture)
+    if rules.has_learned_positions or rules.alibi_bias or not sizes.head_dim:
         return {}
     has_two = "rope_local_base_freq" in config.values
     rope = _of_whole_layers(config) if has_two else _parameters(config)

@@ -97,13 +97,18 @@ def read_modules(
     if not (folder / MODULES).exists():
         return {}
     dense: list[Path] = []
+    is_pooled = False
     for kind, name in _modules(folder):
         if kind == _POOLING:
+            is_pooled = True
             _add_pooling(folder / name, architecture, metadata)
         elif kind == _DENSE:
             dense.append(folder / name)
         elif kind == "Normalize":
             metadata.flag(f"{architecture}.{NORMALIZED}", True)
+    if dense and not is_pooled:  # as in ColBERT: a text has an embedding for each row
+        number = POOLINGS.index("none")
+        metadata.integer(f"{architecture}.pooling_type", number)
     _add_settings(folder, architecture, metadata)
     _add_length(folder, architecture, metadata)
     return _read_dense(dense, architecture, metadata, opened)

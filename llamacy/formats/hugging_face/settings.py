@@ -58,7 +58,7 @@ def add_settings(
     if "vision_config" in config and family.architecture.startswith("qwen3vl"):
         levels = _n_deepstack(config)
         metadata.integer(f"{prefix}.n_deepstack_layers", levels)
-    if config.flag("use_bidirectional_attention", False):
+    if family.is_causal and config.flag("use_bidirectional_attention", False):
         config.refuse("use_bidirectional_attention", False, True)
     _check_positions(config, family, sizes)
     _add_window(config, family, sizes, metadata)

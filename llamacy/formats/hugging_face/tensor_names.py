@@ -22,6 +22,8 @@ HEAD: Final = "lm_head"
 """The output matrix's name."""
 
 _NAME: Final = re.compile(r"(.+)\.(weight|bias)")
+_TASKS: Final = re.compile(r"\.parametrizations\.[a-z]+\.0\.lora_[AB]$")
+_ORIGINAL: Final = re.compile(r"\.parametrizations\.([a-z]+)\.original$")
 _OLD_SUFFIXES: Final = {"gamma": "weight", "beta": "bias"}
 _BIASES: Final = ("exp_probs_b",)  # of no matrix
 _PARTS_OF_LAYERS: Final = frozenset(
@@ -38,7 +40,9 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
     tied embeddings may be there under the output matrix's name alone.
     """
     usual = {
-        family.usual_name(_modern(name)): tensor for name, tensor in tensors.items()
+        family.usual_name(_modern(name)): tensor
+        for name, tensor in tensors.items()
+        if not _TASKS.search(name)
     }
     if family.idle:
         usual = {
@@ -58,7 +62,11 @@ def named_as_usual(tensors: Mapping[str, Source], family: Family) -> dict[str, S
 
 
 def _modern(name: str) -> str:
-    """Return today's name of a tensor of an old checkpoint's layer norm."""
+    """Return the usual name of an old checkpoint's layer norm, or an adapted matrix.
+
+    Adapters of tasks, which Jina has beside its matrices, are left out.
+    """
+    name = _ORIGINAL.sub(r".\1", name)
     module, _, suffix = name.rpartition(".")
     if suffix in _OLD_SUFFIXES and module.endswith("LayerNorm"):
         return f"{module}.{_OLD_SUFFIXES[suffix]}"
@@ -123,11 +131,18 @@ def _changes_model(rest: str, modules: Iterable[str]) -> bool:
     return any(rest == each or rest.startswith(f"{each}.") for each in modules)
 
 
-def check_complete(names: Container[str], config: Config, path: Path) -> None:
+def is_bare(names: Container[str], family: Family) -> bool:
+    """Whether a model was saved without its output matrix: one that embeds texts."""
+    return family.own_name("model.embed_tokens.weight") not in names
+
+
+def check_complete(
+    names: Container[str], config: Config, path: Path, *, may_lack_head: bool
+) -> None:
     """Check for all tensors that the family and config.json require."""
     family = config.family
     for theirs, ours in _outside(family).items():
-        if ours == "output" and config.is_tied:
+        if ours == "output" and may_lack_head:
             continue
         is_there = theirs in OUTSIDE or ours in config.parts
         for suffix in _suffixes(theirs, ours, config) if is_there else ():

@@ -30,15 +30,18 @@ from llamacy.formats.hugging_face.layouts import (
     kernel,
     last_rows,
     multiplied,
+    of_each_type,
     scan_vector,
     stacked_heads,
     turned,
 )
+from llamacy.formats.hugging_face.mtp import with_head
 from llamacy.formats.hugging_face.tensor_names import (
     HEAD,
     check_complete,
     full_name,
     gguf_part,
+    is_bare,
     layer_of,
     named_as_usual,
 )
@@ -87,10 +90,12 @@ def translate(
         A tensor would change the model in a way that the family does not have.
     """
     tensors = without_images(tensors, config.family, path)
+    may_lack_head = config.is_tied or is_bare(tensors, config.family)
     tensors, constants = _without_constants(
         named_as_usual(tensors, config.family), config.family
     )
     add_constants(constants, config, path)
+    tensors, config = with_head(tensors, config)
     is_tied = config.is_tied and not is_untied(tensors, path)
     translation = _Translation(config, path)
     for name, source in tensors.items():
@@ -99,7 +104,8 @@ def translate(
         translation.take(name, source)
     translation.add_norms_of_heads()
     _note_passed(translation.passed, path)
-    check_complete(translation.tensors, config, path)
+    check_complete(translation.tensors, config, path, may_lack_head=may_lack_head)
+    translation.drop_zeros()
     translation.add_experts()
     translation.add_rope_divisors()
     return translation.in_order()
@@ -157,6 +163,13 @@ class _Translation:
             name = f"blk.{layer}.{part}.weight"
             one = stacked_heads(name, layer, part, norms, self._config, self._path)
             self._add(one, layer, part)
+
+    def drop_zeros(self) -> None:
+        """Drop biases of mixtures that are 0, which llama.cpp's files do not have."""
+        for layer in range(self._config.sizes.n_layer):
+            name = f"blk.{layer}.ffn_token_types.weight"
+            if name in self.tensors and not self.tensors[name].dequantize().any():
+                del self.tensors[name]
 
     def add_experts(self) -> None:
         """Add the experts of each layer that has some."""
@@ -272,6 +285,8 @@ def _tensor(
         return scan_vector(name, source, form, config, path)
     if n_dims == 3 and form == "squeezed" and shape[1] == 1:
         return Vector(name, (shape[0], shape[2]), source.dequantize)
+    if n_dims == 1 and form == "by_type":
+        return of_each_type(name, source, config)
     if not 1 <= n_dims <= 2:
         wanted = "a vector or a matrix"
         raise FormatError(path, f"tensor {shown(source.name)}", wanted, source.shape)

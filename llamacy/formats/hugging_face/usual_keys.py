@@ -9,8 +9,11 @@ from typing import Any, Final, TypeGuard
 from llamacy.formats.hugging_face import (
     bailing_hybrid,
     encoders,
+    jina_bert,
     kimi_delta,
     latent,
+    modern_bert,
+    nomic_bert,
 )
 from llamacy.formats.hugging_face.common_keys import WHOLE, WINDOWED, n_layers
 
@@ -56,8 +59,10 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
         "n_routed_experts": "num_experts",
     },
     "MambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
+    "FalconMambaForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Mamba2ForCausalLM": {"layer_norm_epsilon": "rms_norm_eps"},
     "Lfm2ForCausalLM": {"norm_eps": "rms_norm_eps"},
+    "Lfm2BidirectionalModel": {"norm_eps": "rms_norm_eps"},
     "Lfm3ForCausalLM": {"norm_eps": "rms_norm_eps"},
     "Lfm2MoeForCausalLM": {
         "norm_eps": "rms_norm_eps",
@@ -238,6 +243,9 @@ _COMPUTED: Final[Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "GraniteMoeSharedForCausalLM": _granitemoe,
     "GraniteSWAForCausalLM": _granite_swa,
     "Qwen3_5MoeForCausalLM": _qwen35moe,
+    **dict.fromkeys(modern_bert.FAMILIES, modern_bert.with_computed_keys),
+    **dict.fromkeys(nomic_bert.FAMILIES, nomic_bert.with_computed_keys),
+    **jina_bert.COMPUTED,
     "Qwen3_5MoeForConditionalGeneration": _qwen35moe,
     "GraniteMoeSWAForCausalLM": lambda values: _granite_swa(_granitemoe(values)),
 }

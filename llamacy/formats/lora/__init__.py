@@ -20,6 +20,7 @@ from llamacy.printable import shown
 
 MAX_RANK: Final = 1 << 16
 EMBEDDING: Final = "token_embd.weight"
+TYPES: Final = "token_types.weight"
 OUTPUT: Final = "output.weight"
 
 # The score of a shared expert: a vector in the model, a matrix of one row elsewhere.

@@ -16,7 +16,13 @@ _LEAST_GAIN = 1.05  # what promises less may as well be a loss
 _LEAST_CHANCE = 0.02  # of a token that is worth a thought
 
 
-def allot(chances: Sequence[Sequence[float]], most: int, costs: RowCosts) -> list[int]:
+def allot(
+    chances: Sequence[Sequence[float]],
+    most: int,
+    costs: RowCosts,
+    *,
+    n_rows: int | None = None,
+) -> list[int]:
     """Return how many tokens of each draft to check.
 
     Parameters
@@ -28,6 +34,8 @@ def allot(chances: Sequence[Sequence[float]], most: int, costs: RowCosts) -> lis
         Most drafted tokens in all.
     costs : RowCosts
         The costs of passes by their rows.
+    n_rows : int, optional
+        Rows of the pass without drafts; by default one of each text.
     """
     n_tokens = [0] * len(chances)
     if not any(chances):
@@ -36,14 +44,15 @@ def allot(chances: Sequence[Sequence[float]], most: int, costs: RowCosts) -> lis
     # stable: the tokens of one draft stay in their order
     likeliest = sorted(pairs, key=itemgetter(0), reverse=True)
     n_texts = len(chances)
-    most = min(most, max(0, costs.most_rows - n_texts))
-    best, n_best = _LEAST_GAIN * n_texts / costs.of(n_texts), 0
+    n_rows = n_texts if n_rows is None else n_rows
+    most = min(most, max(0, costs.most_rows - n_rows))
+    best, n_best = _LEAST_GAIN * n_texts / costs.of(n_rows), 0
     gain = float(n_texts)
     for n, (chance, _) in enumerate(likeliest[:most], 1):
         if chance < _LEAST_CHANCE:
             break
         gain += chance
-        if (speed := gain / costs.of(n_texts + n)) > best:
+        if (speed := gain / costs.of(n_rows + n)) > best:
             best, n_best = speed, n
     for _, text in likeliest[:n_best]:
         n_tokens[text] += 1

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from llamacy.generation.drafting.hit_rates import HitRates
 from llamacy.generation.drafting.lookup import Lookup
+from llamacy.ops.state.sequence import SequenceState
 
 
 class Drafter(Protocol):
@@ -18,8 +19,16 @@ class Drafter(Protocol):
     def replace(self, ids: Iterable[int]) -> None:
         """Go on after other tokens, at least one."""
 
-    def begin(self, most: int) -> None:
-        """Make a proposal of up to `most` tokens, at least 1, or let one be made."""
+    def begin(self, most: int, sequence: SequenceState) -> None:
+        """Make a proposal, or let one be made.
+
+        Parameters
+        ----------
+        most : int
+            Most tokens of it, at least 1.
+        sequence : SequenceState
+            Holds all tokens of the text but the last.
+        """
 
     def chances(self) -> Sequence[float]:
         """Return how likely the first token proposed is right, the first two ...
@@ -64,7 +73,7 @@ class TextDrafter:
         """Go on after other tokens, at least one; rates stay."""
         self._lookup = Lookup(ids)
 
-    def begin(self, most: int) -> None:
+    def begin(self, most: int, sequence: SequenceState) -> None:
         """Propose up to `most` tokens, at least 1."""
         self._most = most
 

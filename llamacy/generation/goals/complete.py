@@ -140,7 +140,8 @@ class Complete(Goal):
         most = min(most, n_left - 1, self.context.n_ctx - len(self.context.ids) - 1)
         self._n_draftable = max(0, most)
         if most > 0:
-            self._drafter.begin(most)
+            assert self.context.sequence is not None
+            self._drafter.begin(most, self.context.sequence)
 
     def chances(self) -> Sequence[float]:
         """Return how likely 1, 2 ... of the drafted tokens are right."""
@@ -154,12 +155,13 @@ class Complete(Goal):
         A draft's rows are wanted as well: each says which token is chosen after it.
         """
         end = self.n_to_read
-        n_drafted, self._n_draftable = min(n_rows - 1, self._n_draftable), 0
-        self._draft = self._draft_of(n_drafted) if n_drafted else []
+        n_unread = end - self.context.n_past
+        n_drafted, self._n_draftable = min(n_rows - n_unread, self._n_draftable), 0
+        self._draft = self._draft_of(n_drafted) if n_drafted > 0 else []
         if self.n_chosen:
             self._chooser.prepare()
         if self._draft:
-            rows = self.context.rows(1, end, "all")
+            rows = self.context.rows(n_unread, end, 1 + len(self._draft))
             return rows._replace(tokens=[*rows.tokens, *self._draft])
         if self._scores is not None and not self.n_chosen:
             return self.context.rows(min(n_rows, n_scored), end, "all")

@@ -109,6 +109,20 @@ LEVELS = (
         description="amx with its tile instructions in plain C, for tests",
         emulated=True,
     ),
+    Level(
+        name="neon_plain",
+        machine="aarch64",
+        features=("asimd",),
+        flags=("-march=armv8-a",),
+        description="NEON: every 64-bit ARM, Cortex-A53 2012-, Raspberry Pi 3 and 4",
+    ),
+    Level(
+        name="neon",
+        machine="aarch64",
+        features=("asimd", "asimddp"),
+        flags=("-march=armv8.2-a+dotprod",),
+        description="NEON with dot products: ARM Cortex-A76 2018-, Apple M1 2020-",
+    ),
 )
 
 # Names that operating systems give to the machines.

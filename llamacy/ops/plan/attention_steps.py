@@ -32,6 +32,18 @@ class AttentionSteps(Emitter):
         )
         self._attend(node, q, self._is_rounded(node.inputs[2]))
 
+    def _emit_append(self, node: Node) -> None:
+        state = node.state
+        assert isinstance(state, KeyValues)
+        (k, rope), (v, _) = map(self._rotated, node.inputs)
+        self._emit(
+            "append",
+            {"k": k, "v": v, "k_table": self._table(rope) if rope else None},
+            {"k": k, "state": self._layout.slot(state)},
+            n_head=state.n_head_kv,
+            k_half=rope.half if rope else None,
+        )
+
     def _emit_shared_attention(self, node: Node) -> None:
         (q,) = node.inputs
         self._attend(node, self._values[q], self._is_rounded(q))

@@ -79,7 +79,7 @@ cdef int fill_operands(linear_args* a, r, w) except -1:
 cdef int fill_append(append_step* s, r, w, c) except -1:
     s.kv = layout_of(w["state"], c["n_head"])
     s.offset = w["state"].offset
-    s.q, s.k, s.v = rows_of(w["q"]), rows_of(w["k"]), rows_of(r.get("v"))
+    s.q, s.k, s.v = rows_of(w.get("q")), rows_of(w["k"]), rows_of(r.get("v"))
     s.q_table = rows_of(r.get("q_table")).data
     s.k_table = rows_of(r.get("k_table")).data
     s.q_half, s.k_half = c.get("q_half", 0), c.get("k_half", 0)
@@ -324,6 +324,7 @@ cdef object fill_conv(conv_step* s, r, w, c):
     s.args.bias = floats_of(c.get("bias"))
     s.args.n_channels = c["n"]
     s.args.n_columns = slot.spec.n_columns
+    s.args.n_after = slot.spec.n_after
     s.args.offset = slot.offset
     s.args.then_silu = c.get("form") == "silu"
     s.x, s.y = rows_of(r["x"]), rows_of(w["y"])

@@ -71,7 +71,8 @@ class Fusion:
         if node.op == "causal_conv":
             return user.op == "silu"
         if node.op == "rope":
-            return user.op == "attention" and self._is_rotated_in_place(node, user)
+            is_kept = user.op in ("attention", "append")
+            return is_kept and self._is_rotated_in_place(node, user)
         if node.op != "linear":
             return False
         if user.op == "add":
@@ -104,12 +105,12 @@ class Fusion:
         users = self.users[node]
         return len(users) == 1 and is_unary(users[0]) and self.is_in_logits(users[0])
 
-    def _is_rotated_in_place(self, rope: Node, attention: Node) -> bool:
+    def _is_rotated_in_place(self, rope: Node, user: Node) -> bool:
         """Whether queries or keys are rotated in place, as nothing else reads them."""
         return (
-            rope is not attention.inputs[2]
-            and isinstance(attention.state, KeyValues)
-            and rope.attributes["rope"].head_dim == attention.state.head_dim
+            rope is not user.inputs[-1]  # the values
+            and isinstance(user.state, KeyValues)
+            and rope.attributes["rope"].head_dim == user.state.head_dim
             and len(self.users[rope.inputs[0]]) == 1
             and not is_view(rope.inputs[0])
         )

@@ -28,10 +28,12 @@ from llamacy.ops.plan.compiling import (
     record_pass,
 )
 from llamacy.ops.plan.cost import Cost
+from llamacy.ops.plan.drafting_plan import DraftingPlan
 from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import PassReport, explain_pass
 from llamacy.ops.plan.explaining_texts import explain_text
 from llamacy.ops.plan.held_memory import HeldMemory
+from llamacy.ops.plan.mtp_passes import MtpPasses
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight
 from llamacy.ops.plan.running import BatchRunner
@@ -45,7 +47,7 @@ from llamacy.ops.vocabulary import Embed, Forward
 from llamacy.system.forks import Rank, fork_lock
 
 
-class Plan(HeldMemory):
+class Plan(HeldMemory, DraftingPlan):
     """Runs an architecture's forward pass on packed weights.
 
     Parameters
@@ -66,6 +68,8 @@ class Plan(HeldMemory):
         Looks at the inputs of its matrices.
     embed : callable, optional
         The architecture's embedding pass.
+    draft : callable, optional
+        The architecture's pass of the MTP head that the model has.
 
     Raises
     ------
@@ -86,6 +90,7 @@ class Plan(HeldMemory):
         n_batch: int = N_BATCH,
         observer: Observer | None = None,
         embed: Embed | None = None,
+        draft: Forward | None = None,
     ) -> None:
         checked_choice("kv_type", kv_type, KV_TYPES)
         self._lock = fork_lock(Rank.PLAN)
@@ -123,11 +128,18 @@ class Plan(HeldMemory):
         self._runner = BatchRunner(
             config, self._long_texts, self._pool, n_threads=n_threads, n_batch=n_batch
         )
+        self._mtp: MtpPasses | None = None
+        if draft is not None:
+            self._mtp = MtpPasses(
+                *(draft, config, weights, self._layout, self._pool),
+                *(self._long_texts, n_threads),
+            )
 
     def observed(self, names: Callable[[str], bool]) -> tuple[Plan, Observer]:
         """Return a plan of the same weights that looks at the inputs of matrices.
 
-        It shares the weights' memory, has no adapters, and runs beside this one.
+        It shares the weights' memory, has no adapters and no MTP head, and runs beside
+        this one.
 
         Parameters
         ----------
@@ -148,7 +160,7 @@ class Plan(HeldMemory):
         observer = Observer(chosen)
         plan = Plan(
             self._forward,
-            self._config,
+            replace(self._config, has_mtp=False),
             weights,
             n_threads=self._n_threads,
             kv_type=self._kv_type,
@@ -394,7 +406,7 @@ class Plan(HeldMemory):
         """Let weights, buffers and spare pages go."""
         with self._lock:
             self._is_closed = True
-            self._compiled = self._plain = self._embeddings = None
+            self._compiled = self._plain = self._embeddings = self._mtp = None
             self._weights = {}
             self._pool.trim()
 

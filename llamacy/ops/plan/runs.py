@@ -13,17 +13,18 @@ from llamacy.ops.batch import Batch, check_range
 from llamacy.ops.plan.step import Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.lookahead import Lookahead
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.specs import KeyValues
 
 
 class Part(NamedTuple):
-    """The rows of a batch that continue one sequence."""
+    """The rows of a batch that continue one sequence, or look ahead of it."""
 
     first: int
     n_rows: int
-    sequence: PagedSequence
+    sequence: PagedSequence | Lookahead
 
 
 def split_parts(batch: Batch, pool: PagePool, n_batch: int, n_vocab: int) -> list[Part]:

@@ -91,7 +91,7 @@ typedef struct {
 typedef struct {
     kv_layout kv;
     size_t offset;        /* bytes of the layer within a page */
-    float_rows q;         /* (M, n_head * head_dim) */
+    float_rows q;         /* (M, n_head * head_dim); none if nothing attends */
     float_rows k;         /* (M, n_head_kv * head_dim) */
     float_rows v;         /* (M, n_head_kv * value_dim); none if they are latent */
     const float *q_table; /* (M, 2 * head_dim): rotations of q, or NULL */

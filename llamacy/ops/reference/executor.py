@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class ReferenceExecutor:
         Most rows of a pass, for callers; it has no limit of its own.
     embed : callable, optional
         The architecture's embedding pass.
+    draft : callable, optional
+        The architecture's pass of the MTP head that the model has.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class ReferenceExecutor:
         *,
         n_batch: int = N_BATCH,
         embed: Embed | None = None,
+        draft: Forward | None = None,
     ) -> None:
         self.n_batch = n_batch
         self._forward = forward
         self._embed = embed
+        self._draft = draft
         self._config = config
         self._weights: Mapping[str, Array] | None = weights
         self._adapters: Mapping[str, LowRank[Array]] = {}
@@ -114,6 +118,36 @@ class ReferenceExecutor:
             for half in halves(batch):
                 logits[half.logits] = self._run(half.batch, is_adapted=half.is_adapted)
             return logits
+
+    def look_ahead(self, sequence: SequenceState) -> ReferenceSequence:
+        """Return a lookahead, of no guessed tokens yet, after a sequence."""
+        return _own(sequence).fork()
+
+    def draft(
+        self,
+        tokens: Sequence[int],
+        aheads: Sequence[ReferenceSequence],
+        logits: Array | None = None,
+    ) -> Array:
+        """Read a token more with the MTP head alone: see `Plan.draft`."""
+        rows = zip(tokens, aheads, strict=True)
+        batch = Batch.join(([token], ahead, "last") for token, ahead in rows)
+        with self._lock:
+            if self._weights is None:
+                raise ClosedError("the model is closed")
+            if self._draft is None:
+                wanted = "an executor with the passes of an MTP head"
+                raise ArgumentError(f"draft: wanted {wanted}")
+            for ahead in aheads:
+                ahead.begin()
+            ops = ReferenceOps(batch)
+            result: Array = self._draft(ops, self._config, self._weights)
+            for ahead in aheads:
+                ahead.advance(1)
+        if logits is None:
+            return result
+        logits[:] = result
+        return logits
 
     def embed(self, texts: TextBatch, pooling: Pooling) -> Array:
         """Embed texts: see `Plan.embed`."""

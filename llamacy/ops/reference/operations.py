@@ -132,6 +132,16 @@ class ReferenceOps(Elementwise, Recurrences):
             out[row] = _attend(q[row], keys, values, scale, softcap, sinks, fall)
         return out.reshape(len(out), -1)
 
+    def append(self, k: Array, v: Array, *, state: KeyValues) -> Array:
+        keys = k.reshape(len(k), state.n_head_kv, state.head_dim)
+        values = v.reshape(len(v), state.n_head_kv, state.value_dim)
+        for row, sequence in enumerate(self.batch.sequences):
+            assert isinstance(sequence, ReferenceSequence)
+            position = self.batch.positions[row]
+            _append(sequence.keys, state.layer, position, keys[row])
+            _append(sequence.values, state.layer, position, values[row])
+        return k
+
     def latent_attention(
         self, q: Array, k: Array, *, state: KeyValues, scale: float
     ) -> Array:
@@ -151,6 +161,14 @@ class ReferenceOps(Elementwise, Recurrences):
     ) -> Array:
         factors = weight.reshape(x.shape[1], -1).T
         out = np.empty_like(x)
+        if state.n_after:
+            for row, text in self._sights(None):
+                first = row + state.n_after - state.n_columns
+                start = max(first, text.start)
+                stop = min(row + state.n_after + 1, text.stop)
+                terms = factors[start - first : stop - first] * x[start:stop]
+                out[row] = terms.sum(axis=0)
+            return out if bias is None else out + bias
         for row, sequence in enumerate(self.batch.sequences):
             assert isinstance(sequence, ReferenceSequence)
             inputs = np.concatenate([sequence.columns(state), x[row : row + 1]])

@@ -103,6 +103,18 @@ class StateLayout:
         """Return where the state of this layer and kind is."""
         return self._slots[_key(spec)]
 
+    def beside(self, specs: Iterable[StateSpec]) -> StateLayout:
+        """Return the layout of some of its states, with blocks of these alone.
+
+        In pages they are where they are here.
+        """
+        other = StateLayout(specs, self.kv_type)
+        for spec in other.specs:
+            if spec.page_bytes(self.kv_type):
+                other._slots[_key(spec)] = self.slot(spec)
+        other.page_bytes = self.page_bytes
+        return other
+
     @property
     def window(self) -> int | None:
         """Tokens that the widest window of all layers sees; None if one sees all.

@@ -12,7 +12,8 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 import numpy as np
 
 from llamacy.errors import ArgumentError, ClosedError
-from llamacy.ops.state.pages import Page, PagePool
+from llamacy.ops.state.lookahead import Lookahead
+from llamacy.ops.state.pages import BlockPool, Page, PagePool
 from llamacy.ops.state.sequence import NEVER, ReadPart
 from llamacy.ops.state.text_pages import TextPages
 from llamacy.ops.state.text_states import Span, TextStates
@@ -195,6 +196,35 @@ class PagedSequence:
             if self._states is not None:
                 twin._states = self._states.fork()
             return twin
+
+    def look_ahead(
+        self, blocks: BlockPool, kept: Iterable[tuple[int, int, int]]
+    ) -> Lookahead:
+        """Return a lookahead after the tokens read, at least one.
+
+        Parameters
+        ----------
+        blocks : BlockPool
+            Where the block of its states comes from.
+        kept : iterable of (int, int, int)
+            The states that it begins with: their offsets in the text's block and in its
+            own, and their bytes.
+
+        Raises
+        ------
+        ClosedError
+            The sequence is closed.
+        OutOfMemoryError
+            There is no memory for a block.
+        """
+        with self.pool.lock:
+            if self._is_closed:
+                raise ClosedError("the sequence is closed")
+            assert self._states is not None
+            now, block = self._states.now.data, blocks.take()
+            for source, target, n_bytes in kept:
+                block.data[target : target + n_bytes] = now[source : source + n_bytes]
+            return Lookahead(self._pages, self._n_past, self.n_long, block, blocks)
 
     def can_go_back(self, n: int) -> bool:
         """Whether all pages, and a state, are held that a token after `n` reads."""

@@ -146,6 +146,9 @@ class Recurrence:
         Channels of the convolution; 0 without one.
     n_columns : int
         Inputs of the past that it keeps: one less than its kernel has.
+    n_after : int
+        Inputs after its row that the convolution sees; a pass has all of such a text,
+        and keeps nothing of it.
     n_head : int
         Matrices of the scan; 0 without one.
     key_dim, value_dim : int
@@ -158,6 +161,7 @@ class Recurrence:
     n_head: int = 0
     key_dim: int = 0
     value_dim: int = 0
+    n_after: int = 0
 
     @property
     def window(self) -> int | None:

@@ -52,6 +52,12 @@ class TextStates:
         self._tried: dict[int, Page] = {}  # after each such row of the last pass
 
     @property
+    def now(self) -> Page:
+        """The states of now, of a text that was read."""
+        assert self._now is not None
+        return self._now
+
+    @property
     def blocks(self) -> list[Page]:
         """The blocks held, shared ones included."""
         now = [] if self._now is None else [self._now]
@@ -69,8 +75,7 @@ class TextStates:
 
     def by_length(self, n_past: int) -> dict[int, Page]:
         """Return all blocks by the lengths that they are the states of."""
-        assert self._now is not None
-        return {**self._snapshots.by_length, n_past: self._now}
+        return {**self._snapshots.by_length, n_past: self.now}
 
     def reserve(self, n_past: int, n_tokens: int, cut: int) -> None:
         """Plan where the next pass leaves states: at its end, and where they are due.

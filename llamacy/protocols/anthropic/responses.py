@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCallDelta
     from llamacy.results import FinishReason, Usage
 
 Event = dict[str, Any]
@@ -59,7 +58,7 @@ class MessageResponse:
             blocks.append({"type": "thinking", **thought})
         if answer.text.strip():
             blocks.append({"type": "text", "text": answer.text})
-        blocks += [_call(call, call.arguments) for call in answer.tool_calls]
+        blocks += [_block(one.name, one.id, one.arguments) for one in answer.tool_calls]
         return {
             **self._top,
             "content": blocks,
@@ -88,13 +87,8 @@ class MessageResponse:
             self._spaces = text  # a block of nothing but spaces is refused by Anthropic
         elif text:
             yield from self._add("text", text)
-        for call in piece.tool_calls:
-            yield from self._close()
-            yield self._start(_call(call, {}))
-            arguments = json.dumps(call.arguments, ensure_ascii=False)
-            yield self._delta(type="input_json_delta", partial_json=arguments)
-            self._open = "tool_use"
-            yield from self._close()
+        for delta in piece.call_deltas:
+            yield from self._call(delta)
 
     def end(
         self, counted: Usage, reason: FinishReason, stop: str | None
@@ -122,6 +116,14 @@ class MessageResponse:
             yield self._start({"type": kind, kind: "", **signature})
             self._open = kind
         yield self._delta(**{"type": _DELTAS[kind], kind: text})
+
+    def _call(self, delta: ToolCallDelta) -> Iterator[Event]:
+        if delta.name:
+            yield from self._close()
+            yield self._start(_block(delta.name, delta.id, {}))
+            self._open = "tool_use"
+        if delta.arguments:
+            yield self._delta(type="input_json_delta", partial_json=delta.arguments)
 
     def _close(self) -> Iterator[Event]:
         if not self._open:
@@ -181,5 +183,5 @@ def _ending(reason: FinishReason, stop: str | None) -> dict[str, str | None]:
     return {"stop_reason": _REASONS.get(reason, ended), "stop_sequence": stop}
 
 
-def _call(call: ToolCall, given: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": given}
+def _block(name: str, id: str, given: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "tool_use", "id": id, "name": name, "input": given}

@@ -13,7 +13,7 @@ from typing import Any, Final
 from llamacy.arguments import checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
-from llamacy.protocols.openai.sampling import sampling_options
+from llamacy.protocols.openai.sampling import MAX_TOP, sampling_options
 
 _LATEST: Final = ":latest"
 
@@ -92,6 +92,25 @@ def generate_asked(body: object) -> Asked:
     return _asked(fields, messages, prompt, is_raw)
 
 
+def show_asked(body: object) -> str:
+    """Check the body of ``/api/show``; return the model's name."""
+    return model_asked(Fields(body))
+
+
+def pull_asked(body: object) -> tuple[str, bool]:
+    """Check the body of ``/api/pull``.
+
+    Returns
+    -------
+    name : str
+        The model's name.
+    stream : bool
+        Whether the progress is wanted line by line.
+    """
+    fields = Fields(body)
+    return model_asked(fields), fields.flag("stream", True)
+
+
 def model_asked(fields: Fields) -> str:
     """Take a model's name, which may end with ``:latest``."""
     name = fields.take("model", fields.take("name"))
@@ -109,12 +128,15 @@ def _asked(
     fields: Fields, messages: list[dict[str, Any]], prompt: str, is_raw: bool
 ) -> Asked:
     prompt_options, shows_thinking = _prompt_options(fields)
-    fields.refuse("logprobs", "use /v1/chat/completions", (False,))
+    options = _options(fields.take("options", {})) | _format(fields.take("format"))
+    n_top = checked_integer("top_logprobs", fields.take("top_logprobs", 0), 0, MAX_TOP)
+    if fields.flag("logprobs", False) or n_top:
+        options["logprobs"] = n_top
     return Asked(
         model_asked(fields),
         messages,
         prompt,
-        _options(fields.take("options", {})) | _format(fields.take("format")),
+        options,
         prompt_options,
         shows_thinking,
         fields.flag("stream", True),

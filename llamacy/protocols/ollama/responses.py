@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from llamacy.protocols.openai.logprobs import entries
+
 if TYPE_CHECKING:
     from llamacy.chat.results import ToolCall
-    from llamacy.results import Completion
+    from llamacy.results import Completion, TokenLogprob
 
 Kind = Literal["message", "response"]
 """Where the text is: in a message, of an answer; or in a field of its own."""
@@ -32,12 +35,18 @@ class OllamaResponse:
         self._model = model
         self._kind = kind
         self._shows_thinking = shows_thinking
+        self._token_bytes: Callable[[int], bytes] = lambda _: b""
+
+    def spell(self, token_bytes: Callable[[int], bytes]) -> None:
+        """Spell tokens of log-probabilities with this function from now on."""
+        self._token_bytes = token_bytes
 
     def part(
         self,
         text: str = "",
         thinking: str = "",
         tool_calls: tuple[ToolCall, ...] = (),
+        logprobs: Sequence[TokenLogprob] | None = None,
     ) -> dict[str, Any]:
         """Return the dict of a part of the text, which may be empty."""
         shown: dict[str, Any] = {}
@@ -50,6 +59,8 @@ class OllamaResponse:
             top["message"] = {"role": "assistant", "content": text, **shown}
         else:
             top |= {"response": text, **shown}
+        if logprobs:
+            top["logprobs"] = entries(logprobs, self._token_bytes)
         return {**top, "done": False}
 
     def end(self, completion: Completion, part: dict[str, Any]) -> dict[str, Any]:

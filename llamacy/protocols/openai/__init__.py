@@ -5,6 +5,7 @@
     common              head of a response, usage, and why a text ended
     completions         the completion API: texts
     chat                the chat completion API: messages
+    logprobs            log-probabilities of tokens
     sampling            sampling options of requests
     structure           forms that answers must have, and tools to call
     streaming           whether and how a response is streamed
@@ -12,6 +13,8 @@
     chat_request        a request's body to arguments of `Model.chat`
     response_request    the same for the response API
     response_input      items of the response API to messages
+    embedding_request   the same for the embedding API
+    reranking           rankings of documents
     responses           the response API: items and events
     embeddings          the embedding API: vectors, in decimal or as bytes
 

@@ -13,9 +13,15 @@ from llamacy.protocols.openai.common import (
     finish_reason,
     usage,
 )
+from llamacy.protocols.openai.logprobs import entries
 
 if TYPE_CHECKING:
-    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+    from llamacy.chat.results import (
+        ChatCompletion,
+        ChatPiece,
+        ToolCall,
+        ToolCallDelta,
+    )
     from llamacy.results import FinishReason, TokenLogprob
 
 
@@ -27,12 +33,27 @@ class CalledFunction(TypedDict):
 
 
 class ToolCallDict(TypedDict):
-    """A tool call; in chunks with its index among the calls of the answer."""
+    """A tool call."""
 
-    index: NotRequired[int]
     id: str
     type: Literal["function"]
     function: CalledFunction
+
+
+class FunctionDelta(TypedDict):
+    """A function's name, in its first chunk alone, and more of the arguments."""
+
+    name: NotRequired[str]
+    arguments: str
+
+
+class ToolCallDeltaDict(TypedDict):
+    """A part of a tool call, with its index; id and type are in the first alone."""
+
+    index: int
+    id: NotRequired[str]
+    type: NotRequired[Literal["function"]]
+    function: FunctionDelta
 
 
 class ChatMessage(TypedDict):
@@ -41,7 +62,7 @@ class ChatMessage(TypedDict):
     role: NotRequired[Literal["assistant"]]
     content: NotRequired[str | None]
     reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[ToolCallDict]]
+    tool_calls: NotRequired[list[ToolCallDict] | list[ToolCallDeltaDict]]
 
 
 class ChatLogprobs(TypedDict):
@@ -90,7 +111,6 @@ class ChatResponse:
         self._head = head
         self._token_bytes = token_bytes
         self._index = index
-        self._n_calls = 0
 
     def whole(self, answer: ChatCompletion) -> CreateChatCompletionResponse:
         """Return the dict of a finished answer."""
@@ -115,12 +135,8 @@ class ChatResponse:
             delta["content"] = piece.text
         if piece.reasoning:
             delta["reasoning_content"] = piece.reasoning
-        if piece.tool_calls:
-            delta["tool_calls"] = [
-                {"index": index, **tool_call(call)}
-                for index, call in enumerate(piece.tool_calls, self._n_calls)
-            ]
-            self._n_calls += len(piece.tool_calls)
+        if piece.call_deltas:
+            delta["tool_calls"] = [call_delta(one) for one in piece.call_deltas]
         return self._chunk(delta, piece.logprobs)
 
     def last_chunk(self, reason: FinishReason) -> CreateChatCompletionResponse:
@@ -150,7 +166,7 @@ class ChatResponse:
         }
         choice[place] = message
         if logprobs is not None:
-            choice["logprobs"] = {"content": [self._entry(one) for one in logprobs]}
+            choice["logprobs"] = {"content": entries(logprobs, self._token_bytes)}
         return {
             "id": self._head.id,
             "object": kind,
@@ -158,15 +174,6 @@ class ChatResponse:
             "model": self._head.model,
             "choices": [choice],
         }
-
-    def _entry(self, entry: TokenLogprob) -> dict[str, Any]:
-        top = [self._named(*each) for each in entry.top]
-        return {**self._named(entry.token, entry.logprob), "top_logprobs": top}
-
-    def _named(self, token: int, logprob: float) -> dict[str, Any]:
-        data = self._token_bytes(token)
-        text = data.decode(errors="ignore")
-        return {"token": text, "logprob": logprob, "bytes": list(data)}
 
 
 def message(answer: ChatCompletion) -> ChatMessage:
@@ -198,4 +205,25 @@ def tool_call(call: ToolCall) -> ToolCallDict:
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
+    }
+
+
+def call_delta(delta: ToolCallDelta) -> ToolCallDeltaDict:
+    """Return a part of a tool call as a dict.
+
+    Clients join the strings of all parts, so that none may come twice.
+
+    Examples
+    --------
+    >>> from llamacy.chat.results import ToolCallDelta
+    >>> call_delta(ToolCallDelta(0, '": 1'))
+    {'index': 0, 'function': {'arguments': '": 1'}}
+    """
+    if not delta.name:
+        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+    return {
+        "index": delta.index,
+        "id": delta.id,
+        "type": "function",
+        "function": {"name": delta.name, "arguments": delta.arguments},
     }

@@ -84,8 +84,6 @@ def completion_request(body: object) -> CompletionRequest:
             f"n: wanted at most {MAX_CHOICES} texts of all prompts together, "
             f"found {len(prompts) * request.n}"
         )
-    if echo and request.streaming.is_on:
-        raise ArgumentError("echo: wanted a response that is not streamed, found true")
     best_of = fields.take("best_of", request.n)
     if best_of != request.n:
         raise ArgumentError(f"best_of: wanted the same as n, found {short(best_of)}")

@@ -64,7 +64,8 @@ class CompletionResponse:
     prompt : str
         The prompt as text.
     echo : bool
-        Whether a whole completion repeats the prompt before the text; chunks never do.
+        Whether the prompt is repeated before the text: in a whole completion, or in a
+        chunk of its own.
     index : int, default 0
         Its place among the completions of one response.
     """
@@ -102,15 +103,30 @@ class CompletionResponse:
         if completion.logprobs is not None:
             entries: list[tuple[int, TokenLogprob | None]] = []
             if self._echo and completion.prompt_logprobs is not None:
-                known = completion.prompt_logprobs[-len(prompt_ids) :]
-                entries = [(prompt_ids[0], None)] if prompt_ids else []
-                entries += zip(prompt_ids[1:], known[1:], strict=True)
+                entries = _of_prompt(prompt_ids, completion.prompt_logprobs)
             entries += ((entry.token, entry) for entry in completion.logprobs)
             logprobs = self._logprobs(entries)
         text = (self._prompt if self._echo else "") + completion.text
         response = self._response(text, logprobs, completion.finish_reason)
         response["usage"] = usage(completion.usage)
         return response
+
+    def prompt_chunk(
+        self, prompt_ids: Sequence[int], known: Sequence[TokenLogprob | None] | None
+    ) -> CreateCompletionResponse:
+        """Return the chunk that repeats the prompt.
+
+        Parameters
+        ----------
+        prompt_ids : sequence of int
+            Tokens of the prompt, without a beginning-of-text token.
+        known : sequence of TokenLogprob or None
+            Their log-probabilities, if they are wanted.
+        """
+        logprobs = None
+        if known is not None:
+            logprobs = self._logprobs(_of_prompt(prompt_ids, known))
+        return self._response(self._prompt, logprobs, None)
 
     def chunk(self, piece: Piece) -> CreateCompletionResponse | None:
         """Return the chunk of a piece; None for one with neither text nor logprobs."""
@@ -173,3 +189,13 @@ class CompletionResponse:
             top.setdefault(self._token_text(token), logprob)
         top[self._token_text(entry.token)] = entry.logprob
         return top
+
+
+def _of_prompt(
+    ids: Sequence[int], known: Sequence[TokenLogprob | None]
+) -> list[tuple[int, TokenLogprob | None]]:
+    """Return a prompt's tokens with their log-probabilities, the first without one."""
+    if not ids:
+        return []
+    known = known[-len(ids) :]
+    return [(ids[0], None), *zip(ids[1:], known[1:], strict=True)]

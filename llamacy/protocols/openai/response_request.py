@@ -11,11 +11,11 @@ from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.chat_request import model_name
 from llamacy.protocols.openai.response_input import with_instructions, written_input
-from llamacy.protocols.openai.sampling import sampling_options
+from llamacy.protocols.openai.sampling import MAX_TOP, sampling_options
 from llamacy.protocols.openai.structure import tool_options
 
 _IGNORED: Final = (
-    "include",  # encrypted reasoning, for one: ours is in the items as it is
+    "client_metadata",  # of Codex: its session, its turn
     "max_tool_calls",  # of tools that the server calls
     "stream_options",
 )
@@ -82,6 +82,8 @@ def response_request(body: object) -> ResponseRequest:
     stream = fields.flag("stream", False)
     is_stored = fields.flag("store", True)
     _refuse(fields)
+    if (top := _logprobs(fields)) is not None:
+        options["logprobs"] = top
     fields.ignore(_IGNORED)
     fields.finish()
     if not messages and previous is None:
@@ -122,6 +124,18 @@ def _options(fields: Fields) -> dict[str, Any]:
     return options
 
 
+def _logprobs(fields: Fields) -> int | None:
+    """Take the log-probabilities that are wanted, which two fields ask for.
+
+    Other things may be included as well; encrypted reasoning, for one, is in the items
+    as it is.
+    """
+    top = fields.take("top_logprobs")
+    n_top = 0 if top is None else checked_integer("top_logprobs", top, 0, MAX_TOP)
+    is_included = "message.output_text.logprobs" in fields.items("include")
+    return n_top if is_included or n_top else None
+
+
 def _format(fields: Fields) -> dict[str, Any]:
     """Take the form of the text, which the chat completion API has in two layers."""
     text = fields.inner("text")
@@ -158,7 +172,6 @@ def _refuse(fields: Fields) -> None:
     fields.refuse("background", "responses are generated while the client waits", (0,))
     fields.refuse("conversation", "previous_response_id takes its place")
     fields.refuse("prompt", "the server has no stored prompts")
-    fields.refuse("top_logprobs", "use /v1/chat/completions", (0,))
 
 
 def _echoed(fields: Fields) -> dict[str, Any]:

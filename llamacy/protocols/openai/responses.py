@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from llamacy.protocols.openai.logprobs import entries
+
 if TYPE_CHECKING:
-    from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+    from llamacy.chat.results import (
+        ChatCompletion,
+        ChatPiece,
+        ToolCall,
+        ToolCallDelta,
+    )
     from llamacy.protocols.openai.common import Head
     from llamacy.results import Completion, FinishReason
 
 Item = dict[str, Any]
 
 _PARTS: dict[str, dict[str, Any]] = {
-    "message": {"type": "output_text", "text": "", "annotations": []},
+    "message": {"type": "output_text", "text": "", "annotations": [], "logprobs": []},
     "reasoning": {"type": "reasoning_text", "text": ""},
 }
-_NO_LOGPROBS: dict[str, dict[str, Any]] = {"message": {"logprobs": []}, "reasoning": {}}
 _EVENTS = {"message": "output_text", "reasoning": "reasoning_text"}
 _REASONS = {"length": "max_output_tokens"}
 
@@ -32,9 +39,16 @@ class Response:
         Id, time and model.
     echoed : dict
         Fields of the request that the response repeats.
+    token_bytes : callable
+        Returns the bytes of a token id.
     """
 
-    def __init__(self, head: Head, echoed: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        head: Head,
+        echoed: dict[str, Any],
+        token_bytes: Callable[[int], bytes],
+    ) -> None:
         self._top = {
             "id": head.id,
             "object": "response",
@@ -46,14 +60,20 @@ class Response:
         self._items: list[Item] = []
         self._open: Item | None = None
         self._n_events = 0
+        self._token_bytes = token_bytes
+        self._logprobs: list[dict[str, Any]] = []  # of tokens that no delta has had
 
     def whole(self, answer: ChatCompletion) -> dict[str, Any]:
         """Return the response of a finished answer."""
         if answer.reasoning:
             self._items.append(_item("reasoning", answer.reasoning, "completed"))
         if answer.text or not answer.tool_calls:
-            self._items.append(_item("message", answer.text, "completed"))
-        self._items += [_call_item(call, "completed") for call in answer.tool_calls]
+            item = _item("message", answer.text, "completed")
+            if answer.logprobs:
+                logprobs = entries(answer.logprobs, self._token_bytes)
+                item["content"][0]["logprobs"] = logprobs
+            self._items.append(item)
+        self._items += map(_whole_call, answer.tool_calls)
         return self._response(_status(answer.finish_reason), answer)
 
     def begin(self) -> Iterator[Item]:
@@ -63,12 +83,13 @@ class Response:
 
     def push(self, piece: ChatPiece) -> Iterator[Item]:
         """Yield the events of a piece."""
+        self._logprobs += entries(piece.logprobs or (), self._token_bytes)
         if piece.reasoning:
             yield from self._add("reasoning", piece.reasoning)
         if piece.text:
             yield from self._add("message", piece.text)
-        for call in piece.tool_calls:
-            yield from self._call(call)
+        for delta in piece.call_deltas:
+            yield from self._call(delta)
 
     def end(self, completion: Completion, reason: FinishReason) -> Iterator[Item]:
         """Yield the events after the last piece.
@@ -99,45 +120,61 @@ class Response:
             yield from self._close()
             yield from self._begin(kind)
         assert self._open is not None
-        self._open["content"][0]["text"] += text
-        name = f"response.{_EVENTS[kind]}.delta"
-        yield self._of_part(name, delta=text, **_NO_LOGPROBS[kind])
+        (part,) = self._open["content"]
+        part["text"] += text
+        rest = {}
+        if kind == "message":
+            rest = {"logprobs": _without_bytes(self._logprobs)}
+            part["logprobs"] += self._logprobs
+            self._logprobs = []
+        yield self._of_part(f"response.{_EVENTS[kind]}.delta", delta=text, **rest)
 
     def _begin(self, kind: str) -> Iterator[Item]:
         item = self._open = _item(kind, "", "in_progress")
         added = {**item, "content": []}
         yield self._of_item("response.output_item.added", item=added)
-        yield self._of_part("response.content_part.added", part=dict(_PARTS[kind]))
+        part = copy.deepcopy(_PARTS[kind])
+        yield self._of_part("response.content_part.added", part=part)
 
     def _close(self) -> Iterator[Item]:
         """Yield the events of the end of the item that is written, if one is."""
         item = self._open
         if item is None:
             return
-        (part,) = item["content"]
-        kind: str = item["type"]
-        name = f"response.{_EVENTS[kind]}.done"
-        yield self._of_part(name, text=part["text"], **_NO_LOGPROBS[kind])
-        yield self._of_part("response.content_part.done", part=part)
         item["status"] = "completed"
+        if item["type"] == "function_call":
+            yield from self._close_call(item)
+        else:
+            (part,) = item["content"]
+            kind: str = item["type"]
+            rest = {"text": part["text"]}
+            if kind == "message":
+                rest["logprobs"] = _without_bytes(part["logprobs"])
+            yield self._of_part(f"response.{_EVENTS[kind]}.done", **rest)
+            yield self._of_part("response.content_part.done", part=part)
         yield self._of_item("response.output_item.done", item=item)
         self._items.append(item)
         self._open = None
 
-    def _call(self, call: ToolCall) -> Iterator[Item]:
-        """Yield the events of a tool call, which comes whole."""
-        yield from self._close()
-        item = _call_item(call, "completed")
-        place = {"item_id": item["id"], "output_index": len(self._items)}
-        added = {**item, "arguments": "", "status": "in_progress"}
-        yield self._of_item("response.output_item.added", item=added)
-        name, arguments = "response.function_call_arguments", item["arguments"]
-        yield self._event(f"{name}.delta", **place, delta=arguments)
-        yield self._event(
-            f"{name}.done", **place, arguments=arguments, name=item["name"]
-        )
-        yield self._of_item("response.output_item.done", item=item)
-        self._items.append(item)
+    def _call(self, delta: ToolCallDelta) -> Iterator[Item]:
+        """Yield the events of a part of a tool call."""
+        if delta.name:
+            yield from self._close()
+            item = self._open = _call_item(delta.name, delta.id, "", "in_progress")
+            yield self._of_item("response.output_item.added", item=dict(item))
+        assert self._open is not None
+        if delta.arguments:
+            self._open["arguments"] += delta.arguments
+            kind = "response.function_call_arguments.delta"
+            yield self._of_item(kind, item_id=self._open["id"], delta=delta.arguments)
+
+    def _close_call(self, item: Item) -> Iterator[Item]:
+        """Yield the event of the end of a call, which may have broken off."""
+        if not _is_json(item["arguments"]):
+            item["status"] = "incomplete"
+        rest = {"arguments": item["arguments"], "name": item["name"]}
+        kind = "response.function_call_arguments.done"
+        yield self._of_item(kind, item_id=item["id"], **rest)
 
     def _of_item(self, kind: str, **rest: Any) -> Item:
         return self._event(kind, output_index=len(self._items), **rest)
@@ -167,6 +204,21 @@ class Response:
         }
 
 
+def _without_bytes(logprobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return log-probabilities as events have them."""
+    return [
+        {
+            "token": one["token"],
+            "logprob": one["logprob"],
+            "top_logprobs": [
+                {"token": top["token"], "logprob": top["logprob"]}
+                for top in one["top_logprobs"]
+            ],
+        }
+        for one in logprobs
+    ]
+
+
 def _status(reason: FinishReason) -> str:
     return "incomplete" if reason in _REASONS else "completed"
 
@@ -184,19 +236,32 @@ def _usage(completion: Completion) -> dict[str, Any]:
 
 def _item(kind: str, text: str, status: str) -> Item:
     """Return an item with a text: a message, or reasoning."""
-    content = [{**_PARTS[kind], "text": text}]
+    content = [{**copy.deepcopy(_PARTS[kind]), "text": text}]
     item: Item = {"type": kind, "status": status, "content": content}
     if kind == "reasoning":
         return {"id": f"rs_{uuid.uuid4().hex}", "summary": [], **item}
     return {"id": f"msg_{uuid.uuid4().hex}", "role": "assistant", **item}
 
 
-def _call_item(call: ToolCall, status: str) -> Item:
+def _call_item(name: str, id: str, arguments: str, status: str) -> Item:
     return {
         "id": f"fc_{uuid.uuid4().hex}",
         "type": "function_call",
         "status": status,
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": json.dumps(call.arguments, ensure_ascii=False),
+        "call_id": id,
+        "name": name,
+        "arguments": arguments,
     }
+
+
+def _whole_call(call: ToolCall) -> Item:
+    arguments = json.dumps(call.arguments, ensure_ascii=False)
+    return _call_item(call.name, call.id, arguments, "completed")
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -10,13 +10,12 @@ from starlette.requests import Request
 
 from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
+from llamacy.generation.cancelling import CancelToken
 from llamacy.model.model import Model
 from llamacy.protocols.anthropic.request import MessageRequest, message_request
 from llamacy.protocols.anthropic.responses import MessageResponse, found_stop
 from llamacy.results import FinishReason
 from llamacy.server.calls import first_call, until_first_call
-from llamacy.server.errors import refusal_of
-from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
@@ -28,7 +27,7 @@ async def messages(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = message_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     await check_length(model, texts_of(asked.messages))
     options = {**asked.prompt_options, **asked.options}
     response = MessageResponse(name, asked.shows_thinking)
@@ -38,10 +37,13 @@ async def messages(request: Request) -> JSON | Events:
         await stream.start()
         events = _events(request, (name, model), asked, response, stream)
         return Events(events, [stream], progress.said, service.quiet_seconds)
-    answer = await unless_gone(request.receive, model.achat(asked.messages, **options))
+
+    async def begin(cancel: CancelToken) -> list[list[ChatCompletion]]:
+        return [[await model.achat(asked.messages, cancel=cancel, **options)]]
+
+    ((answer,),) = await service.whole(request, name, begin)
     if asked.has_one_call:
         answer = first_call(answer)
-    service.note(request.scope, name, [[answer]])
     return JSON(response.whole(answer, _stop_of(model, asked, answer)))
 
 
@@ -49,7 +51,7 @@ async def count_tokens(request: Request) -> JSON:
     """Count the tokens of a conversation's prompt."""
     service = service_of(request)
     asked = message_request(await service.body(request), is_counted=True)
-    _, model = await service.model(request, asked.model)
+    _, model = await service.writer(request, asked.model)
     n_tokens = await asyncio.to_thread(
         model.count_tokens, asked.messages, **asked.prompt_options
     )
@@ -63,20 +65,21 @@ async def _events(
     response: MessageResponse,
     stream: AsyncChatStream,
 ) -> AsyncGenerator[bytes, None]:
-    yield _named(response.begin(stream.completion.usage))
+    service, (name, model) = service_of(request), named
     reason: FinishReason | None = None
     try:
+        yield _named(response.begin(stream.completion.usage))
         async for piece in until_first_call(stream, asked.has_one_call):
             for one in response.push(piece):
                 yield _named(one)
             if asked.has_one_call and piece.tool_calls:
                 reason = "tool_calls"
     except Exception as error:
-        yield event(anthropic_error(refusal_of(error)), "error")
+        yield event(anthropic_error(service.refusal(error)), "error")
         return
-    answer = stream.completion
-    name, model = named
-    service_of(request).note(request.scope, name, [[answer]])
+    finally:  # also if the client has hung up
+        answer = stream.completion
+        service.note(request.scope, name, [[answer]])
     stop = _stop_of(model, asked, answer)
     for one in response.end(answer.usage, reason or answer.finish_reason, stop):
         yield _named(one)

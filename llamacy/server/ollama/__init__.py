@@ -4,6 +4,8 @@
 
     chat        /api/chat
     generate    /api/generate
+    embedding   /api/embed and /api/embeddings
+    pull        /api/pull
     lines       responses line by line
     catalogue   /api/tags, /api/show, /api/ps, /api/version
     describing  a model to its details

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from llamacy.protocols.fields import Fields
-from llamacy.protocols.ollama.request import model_asked
+from llamacy.protocols.ollama.request import show_asked
 from llamacy.server.models import Models
 from llamacy.server.ollama.describing import described, entry
 from llamacy.server.ollama.lines import known_name
@@ -41,7 +40,7 @@ async def running(request: Request) -> JSON:
 async def show(request: Request) -> JSON:
     """Describe a model."""
     service = service_of(request)
-    name = model_asked(Fields(await service.body(request)))
+    name = show_asked(await service.body(request))
     name = known_name(service.models, name)
     _, model = await service.model(request, name)
     return JSON({**described(model), "modified_at": _created(service.models)})

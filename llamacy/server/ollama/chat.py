@@ -7,10 +7,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
+from llamacy.generation.cancelling import CancelToken
 from llamacy.protocols.ollama.request import Asked, chat_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
-from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.ollama.lines import (
     HEADERS,
@@ -19,8 +20,9 @@ from llamacy.server.ollama.lines import (
     known_name,
     line,
 )
+from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events
-from llamacy.server.service import service_of
+from llamacy.server.service import check_writes, service_of
 
 
 async def chat(request: Request) -> JSON | Events:
@@ -43,6 +45,8 @@ async def answered(
     name, model = await service.model(request, name)
     if asked.is_empty:
         return JSON(response.nothing(unloads=False))
+    check_writes(name, model)
+    response.spell(token_bytes_of(model))
     await check_length(model, texts_of(asked.messages))
     options: dict[str, Any] = {**asked.prompt_options, **asked.options}
     if asked.stream:
@@ -51,21 +55,33 @@ async def answered(
         lines = _lines(request, name, response, stream)
         quiet = empty_line(response.part)
         return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
-    answer = await unless_gone(request.receive, model.achat(asked.messages, **options))
-    service.note(request.scope, name, [[answer]])
-    part = response.part(answer.text, answer.reasoning, answer.tool_calls)
+
+    async def begin(cancel: CancelToken) -> list[list[ChatCompletion]]:
+        return [[await model.achat(asked.messages, cancel=cancel, **options)]]
+
+    ((answer,),) = await service.whole(request, name, begin)
+    part = response.part(
+        answer.text, answer.reasoning, answer.tool_calls, answer.logprobs
+    )
     return JSON(response.end(answer, part))
 
 
 async def _lines(
     request: Request, name: str, response: OllamaResponse, stream: AsyncChatStream
 ) -> AsyncGenerator[bytes, None]:
+    service = service_of(request)
     try:
         async for piece in stream:
-            yield line(response.part(piece.text, piece.reasoning, piece.tool_calls))
+            if piece.text or piece.reasoning or piece.tool_calls or piece.logprobs:
+                yield line(
+                    response.part(
+                        piece.text, piece.reasoning, piece.tool_calls, piece.logprobs
+                    )
+                )
     except Exception as error:
-        yield failure(error)
+        yield failure(service.refusal(error))
         return
-    answer = stream.completion
-    service_of(request).note(request.scope, name, [[answer]])
+    finally:  # also if the client has hung up
+        answer = stream.completion
+        service.note(request.scope, name, [[answer]])
     yield line(response.end(answer, response.part()))

@@ -77,7 +77,9 @@ def described(model: Model) -> dict[str, Any]:
         "template": template,
         "details": details(model),
         "model_info": facts,
-        "capabilities": _capabilities(template),
+        "capabilities": _capabilities(template)
+        if model.config.is_causal
+        else ["embedding"],
     }
 
 

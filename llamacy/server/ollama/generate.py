@@ -9,11 +9,12 @@ from typing import Any
 from starlette.requests import Request
 
 from llamacy.chat.formats import has_template
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
 from llamacy.protocols.ollama.request import Asked, generate_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
-from llamacy.server.leaving import unless_gone
+from llamacy.results import Completion
 from llamacy.server.lengths import check_length
 from llamacy.server.ollama.chat import answered
 from llamacy.server.ollama.lines import (
@@ -23,7 +24,7 @@ from llamacy.server.ollama.lines import (
     known_name,
     line,
 )
-from llamacy.server.prompt_ids import prompt_ids
+from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events
 from llamacy.server.service import service_of
 
@@ -35,7 +36,7 @@ async def generate(request: Request) -> JSON | Events:
     response = OllamaResponse(asked.model, "response", asked.shows_thinking)
     if not asked.is_empty:
         name = known_name(service.models, asked.model)
-        name, model = await service.model(request, name)
+        name, model = await service.writer(request, name)
         if asked.is_raw or not has_template(model.metadata):
             return await _continued(request, asked, (name, model), response)
     return await answered(request, asked, response)
@@ -48,6 +49,7 @@ async def _continued(
     response: OllamaResponse,
 ) -> JSON | Events:
     service, (name, model) = service_of(request), named
+    response.spell(token_bytes_of(model))
     await check_length(model, [asked.prompt])
     ids = await asyncio.to_thread(prompt_ids, model, asked.prompt)
     options: dict[str, Any] = asked.options
@@ -57,20 +59,26 @@ async def _continued(
         lines = _lines(request, name, response, stream)
         quiet = empty_line(response.part)
         return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
-    text = await unless_gone(request.receive, model.agenerate(ids, **options))
-    service.note(request.scope, name, [[text]])
-    return JSON(response.end(text, response.part(text.text)))
+
+    async def begin(cancel: CancelToken) -> list[list[Completion]]:
+        return [[await model.agenerate(ids, cancel=cancel, **options)]]
+
+    ((text,),) = await service.whole(request, name, begin)
+    part = response.part(text.text, logprobs=text.logprobs)
+    return JSON(response.end(text, part))
 
 
 async def _lines(
     request: Request, name: str, response: OllamaResponse, stream: AsyncStream
 ) -> AsyncGenerator[bytes, None]:
+    service = service_of(request)
     try:
         async for piece in stream:
-            yield line(response.part(piece.text))
+            yield line(response.part(piece.text, logprobs=piece.logprobs))
     except Exception as error:
-        yield failure(error)
+        yield failure(service.refusal(error))
         return
-    text = stream.completion
-    service_of(request).note(request.scope, name, [[text]])
+    finally:  # also if the client has hung up
+        text = stream.completion
+        service.note(request.scope, name, [[text]])
     yield line(response.end(text, response.part()))

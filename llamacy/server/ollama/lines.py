@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llamacy.protocols.ollama.request import without_latest
-from llamacy.server.errors import refusal_of
+from llamacy.server.errors import Refusal
 from llamacy.server.models import Models
 from llamacy.server.responses import dumped
 
@@ -18,9 +18,9 @@ def line(value: object) -> bytes:
     return dumped(value) + b"\n"
 
 
-def failure(error: Exception) -> bytes:
+def failure(refusal: Refusal) -> bytes:
     """Return the last line of a response that failed."""
-    return line({"error": refusal_of(error).message})
+    return line({"error": refusal.message})
 
 
 def empty_line(part: Callable[[], dict[str, Any]]) -> Callable[[], bytes]:

@@ -9,13 +9,13 @@ from starlette.requests import Request
 
 from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
+from llamacy.generation.cancelling import CancelToken
 from llamacy.model.model import Model
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
-from llamacy.protocols.openai.common import Head, detailed
+from llamacy.protocols.openai.common import Head, detailed, total
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.joining import all_of, joined, start_all
-from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import token_bytes_of
@@ -29,22 +29,26 @@ async def chat(request: Request) -> JSON | Events:
     """Answer a conversation."""
     service = service_of(request)
     asked = chat_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     await check_length(model, texts_of(asked.messages))
     head = Head.new("chatcmpl", name)
     if asked.streaming.is_on:
         return await _stream(request, model, head, asked)
-    answers = await unless_gone(request.receive, _answers(model, asked))
-    usage = service.note(request.scope, name, [answers])
-    return JSON({**_whole(model, head, answers), "usage": detailed(usage)})
+    (answers,) = await service.whole(
+        request, name, lambda cancel: _answers(model, asked, cancel)
+    )
+    usage = detailed(total([[answer.usage for answer in answers]]))
+    return JSON({**_whole(model, head, answers), "usage": usage})
 
 
-async def _answers(model: Model, asked: ChatRequest) -> list[ChatCompletion]:
+async def _answers(
+    model: Model, asked: ChatRequest, cancel: CancelToken
+) -> list[list[ChatCompletion]]:
     answers = await all_of(
-        model.achat(asked.messages, **asked.options_of(index))
+        model.achat(asked.messages, cancel=cancel, **asked.options_of(index))
         for index in range(asked.n)
     )
-    return [first_call(each) for each in answers] if asked.has_one_call else answers
+    return [[first_call(one) for one in answers] if asked.has_one_call else answers]
 
 
 def _whole(
@@ -86,15 +90,15 @@ async def _chunks(
     asked: ChatRequest,
     streams: Sequence[AsyncChatStream],
 ) -> AsyncGenerator[bytes, None]:
-    token_bytes = token_bytes_of(model)
+    service, token_bytes = service_of(request), token_bytes_of(model)
     responses = [
         ChatResponse(head, token_bytes, index) for index in range(len(streams))
     ]
     called: set[int] = set()  # answers that end with their first tool call
     pieces = [until_first_call(stream, asked.has_one_call) for stream in streams]
-    for response in responses:
-        yield event(response.first_chunk())
     try:
+        for response in responses:
+            yield event(response.first_chunk())
         async for index, piece in joined(pieces):
             if piece is None:
                 reason = streams[index].completion.finish_reason
@@ -105,10 +109,11 @@ async def _chunks(
                 called.add(index)
             yield event(responses[index].chunk(piece))
     except Exception as error:
-        yield failure(error)
+        yield failure(service.refusal(error))
         return
-    ended = [stream.completion for stream in streams]
-    usage = service_of(request).note(request.scope, head.model, [ended])
+    finally:  # also if the client has hung up
+        ended = [stream.completion for stream in streams]
+        usage = service.note(request.scope, head.model, [ended])
     if asked.streaming.has_usage:
         yield event(usage_chunk(head, _CHUNK, detailed(usage)))
     yield DONE

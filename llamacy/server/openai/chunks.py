@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llamacy.protocols.openai.common import CompletionUsage, Head
-from llamacy.server.errors import refusal_of
+from llamacy.server.errors import Refusal
 from llamacy.server.reading_progress import comment
 from llamacy.server.responses import event
 from llamacy.server.shapes import openai_error
@@ -19,12 +19,12 @@ def usage_chunk(head: Head, kind: str, usage: CompletionUsage) -> dict[str, Any]
     return {**_top(head, kind), "choices": [], "usage": usage}
 
 
-def failure(error: Exception) -> bytes:
+def failure(refusal: Refusal) -> bytes:
     """Return the event of an error in a stream that has begun.
 
     It has no event line: OpenAI's clients raise only what data has under `error`.
     """
-    return event(openai_error(refusal_of(error)))
+    return event(openai_error(refusal))
 
 
 class Progress:

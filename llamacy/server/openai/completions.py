@@ -12,16 +12,18 @@ from starlette.requests import Request
 from llamacy.errors import LlamacyError
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
-from llamacy.protocols.openai.common import Head, detailed
+from llamacy.protocols.openai.common import Head, detailed, total
 from llamacy.protocols.openai.completion_request import (
     CompletionRequest,
     completion_request,
 )
-from llamacy.protocols.openai.completions import CompletionResponse
+from llamacy.protocols.openai.completions import (
+    CompletionResponse,
+    CreateCompletionResponse,
+)
 from llamacy.results import Completion
 from llamacy.server.errors import refusal_of
 from llamacy.server.joining import joined, start_all
-from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_length
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
@@ -72,7 +74,7 @@ async def completions(request: Request) -> JSON | Events:
     """Continue a prompt, or several."""
     service = service_of(request)
     asked = completion_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     try:
         for prompt in asked.prompts:
             await check_length(model, [prompt] if isinstance(prompt, str) else [])
@@ -80,12 +82,16 @@ async def completions(request: Request) -> JSON | Events:
         task = _Task(asked, model, Head.new("cmpl", name), ids)
         if asked.streaming.is_on:
             return await _stream(request, task)
-        texts = await unless_gone(
-            request.receive, model.agenerate(ids, n=asked.n, **asked.options)
+        texts = await service.whole(
+            request,
+            name,
+            lambda cancel: model.agenerate(
+                ids, n=asked.n, cancel=cancel, **asked.options
+            ),
         )
     except LlamacyError as error:
         raise refusal_of(error, "prompt") from error
-    usage = service.note(request.scope, name, texts)
+    usage = total([text.usage for text in each] for each in texts)
     return JSON({**_whole(task, texts), "usage": detailed(usage)})
 
 
@@ -126,20 +132,34 @@ async def _stream(request: Request, task: _Task) -> Events:
 async def _chunks(
     request: Request, task: _Task, streams: Sequence[AsyncStream]
 ) -> AsyncGenerator[bytes, None]:
+    service = service_of(request)
     responses = [task.response(index) for index in range(len(streams))]
+    begun: set[int] = set()  # texts whose prompt has been repeated
+
+    def prompt_chunk(index: int) -> CreateCompletionResponse:
+        known = streams[index].completion.prompt_logprobs
+        return responses[index].prompt_chunk(task.shown_ids(index), known)
+
     try:
         async for index, piece in joined(streams):
             if piece is None:
+                if task.asked.echo and index not in begun:
+                    yield event(prompt_chunk(index))
                 reason = streams[index].completion.finish_reason
                 yield event(responses[index].last_chunk(reason))
-            elif chunk := responses[index].chunk(piece):
+                continue
+            if task.asked.echo and index not in begun:
+                begun.add(index)
+                yield event(prompt_chunk(index))
+            if chunk := responses[index].chunk(piece):
                 yield event(chunk)
     except Exception as error:
-        yield failure(error)
+        yield failure(service.refusal(error, "prompt"))
         return
-    n, ended = task.asked.n, [stream.completion for stream in streams]
-    texts = [ended[first : first + n] for first in range(0, len(ended), n)]
-    usage = service_of(request).note(request.scope, task.head.model, texts)
+    finally:  # also if the client has hung up
+        n, ended = task.asked.n, [stream.completion for stream in streams]
+        texts = [ended[first : first + n] for first in range(0, len(ended), n)]
+        usage = service.note(request.scope, task.head.model, texts)
     if task.asked.streaming.has_usage:
         yield event(usage_chunk(task.head, _CHUNK, detailed(usage)))
     yield DONE

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 
-from llamacy.chat.results import ChatCompletion
+from llamacy.chat.results import ChatCompletion, ToolCall
 from llamacy.chat.stream import AsyncChatStream
+from llamacy.generation.cancelling import CancelToken
 from llamacy.protocols.openai.chat import message
 from llamacy.protocols.openai.common import Head
 from llamacy.protocols.openai.response_request import (
@@ -17,9 +19,8 @@ from llamacy.protocols.openai.response_request import (
 )
 from llamacy.protocols.openai.responses import Response
 from llamacy.server.calls import first_call, until_first_call
-from llamacy.server.errors import refusal_of
-from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_length, texts_of
+from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
 from llamacy.server.service import service_of
@@ -29,7 +30,7 @@ async def responses(request: Request) -> JSON | Events:
     """Answer, and remember the conversation."""
     service = service_of(request)
     asked = response_request(await service.body(request))
-    name, model = await service.model(request, asked.model)
+    name, model = await service.writer(request, asked.model)
     before: list[dict[str, Any]] = []
     if asked.previous is not None:
         before = service.store.get(asked.previous, "previous_response_id").messages
@@ -37,17 +38,22 @@ async def responses(request: Request) -> JSON | Events:
     if "overflow" not in asked.options:
         await check_length(model, texts_of(messages))
     head = Head.new("resp", name)
-    turn = _Turn(request, name, asked, before, Response(head, asked.echoed))
+    made = Response(head, asked.echoed, token_bytes_of(model))
+    turn = _Turn(request, name, asked, before, made)
     if asked.stream:
         progress = ReadingProgress()
         stream = model.astream_chat(messages, progress=progress, **asked.options)
         await stream.start()
         events = turn.events(stream)
         return Events(events, [stream], progress.said, service.quiet_seconds)
-    answer = await unless_gone(request.receive, model.achat(messages, **asked.options))
+
+    async def begin(cancel: CancelToken) -> list[list[ChatCompletion]]:
+        return [[await model.achat(messages, cancel=cancel, **asked.options)]]
+
+    ((answer,),) = await service.whole(request, name, begin)
     if asked.has_one_call:
         answer = first_call(answer)
-    return JSON(turn.finished(turn.response.whole(answer), answer))
+    return JSON(turn.stored(turn.response.whole(answer), answer))
 
 
 async def stored_response(request: Request) -> JSON:
@@ -87,9 +93,8 @@ class _Turn:
         self._asked = asked
         self._before = before
 
-    def finished(self, body: dict[str, Any], answer: ChatCompletion) -> dict[str, Any]:
-        """Note the counts of a finished response, and store it; return it."""
-        self._service.note(self._scope, self._model, [[answer]])
+    def stored(self, body: dict[str, Any], answer: ChatCompletion) -> dict[str, Any]:
+        """Store a finished response, if that is wanted; return it."""
         if self._asked.is_stored:
             said: Any = message(answer)
             self._service.store.add(body, [*self._before, *self._asked.messages, said])
@@ -97,25 +102,32 @@ class _Turn:
 
     async def events(self, stream: AsyncChatStream) -> AsyncGenerator[bytes, None]:
         """Yield the events of a stream."""
-        made, has_called = self.response, False
-        for one in made.begin():
-            yield _named(one)
+        made, text = self.response, ""
+        called: ToolCall | None = None
         try:
+            for one in made.begin():
+                yield _named(one)
             async for piece in until_first_call(stream, self._asked.has_one_call):
                 for one in made.push(piece):
                     yield _named(one)
+                text += piece.text
                 if self._asked.has_one_call and piece.tool_calls:
-                    has_called = True
+                    (called,) = piece.tool_calls
         except Exception as error:
-            refusal = refusal_of(error)
+            refusal = self._service.refusal(error)
             yield _named(made.fail(refusal.code, refusal.message))
             return
-        answer = stream.completion
-        reason = "tool_calls" if has_called else answer.finish_reason
-        *last, final = made.end(answer, reason)
+        finally:  # also if the client has hung up
+            answer = stream.completion
+            self._service.note(self._scope, self._model, [[answer]])
+        if called:  # which has ended it
+            answer = replace(
+                answer, text=text, tool_calls=(called,), finish_reason="tool_calls"
+            )
+        *last, final = made.end(answer, answer.finish_reason)
         for one in last:
             yield _named(one)
-        self.finished(final["response"], answer)
+        self.stored(final["response"], answer)
         yield _named(final)
 
 

@@ -138,10 +138,7 @@ class _Translator:
             return self._visit(lone, at / "allOf" / 0, is_joined=is_joined)
         found = self._own_keywords(node, at, is_joined=is_joined)
         found |= self._combining(node, at, found, is_joined=is_joined)
-        part = Part(at, found)
-        self._parts.append(part)
-        if _is_property(at) and _may_be_empty(found):
-            self._properties.append(part)
+        self._parts.append(Part(at, found))
         return found
 
     def _count(self, at: Place, n: int = 1) -> None:
@@ -234,6 +231,11 @@ class _Translator:
             is_lenient=self._is_lenient,
         )
         properties = found.get("properties", {})
+        self._properties += [
+            Part(at / "properties" / key, properties[key])
+            for key in keys.properties
+            if isinstance(properties[key], Mapping) and _may_be_empty(properties[key])
+        ]
         self._overlaps += [
             Overlap(at / "properties" / key, key, pattern, {"allOf": [value, schema]})
             for pattern, schema in found.get("patternProperties", {}).items()
@@ -306,11 +308,6 @@ class _Translator:
 
     def _resolved(self, node: Any) -> Any:
         return self._references.resolved(node, Place(self._argument))
-
-
-def _is_property(at: Place) -> bool:
-    *_, above, _last = ("", "", *at.pointer.split("/"))
-    return above == "properties"
 
 
 def _may_be_empty(node: Mapping[str, Any]) -> bool:

@@ -18,7 +18,8 @@ from llamacy.tokenizers.hugging_face.token_list import TokenList
 
 # GGUF's names by those of Hugging Face
 _NAMES: Final = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
-
+_EDGES: Final = {"bos": "cls", "eos": "sep"}
+"""Tokens that encoders have for BOS and EOS."""
 
 ENCODERS: Final = ("bert", "t5")
 """Names in `tokenizer.ggml.model` of vocabularies that encoders have."""
@@ -95,7 +96,9 @@ class Special:
             key = f"tokenizer.ggml.{name}_token_id"
             is_added = self._settings.get(f"add_{name}_token")
             if not isinstance(is_added, bool):
-                is_added = None if texts is None else texts == [self._text(name)]
+                is_added = None if texts is None else texts == [self._edge(name)]
+                if is_added and texts and self._text(name) is None:
+                    self._add_edge(key, texts[0], metadata, tokens)
                 if name == "bos" and texts and not is_added:
                     self._add_beginning(texts, metadata, tokens)
             if is_added is not None:
@@ -126,7 +129,7 @@ class Special:
 
     def _check_end(self, after: list[str]) -> None:
         """Check that nothing but EOS comes after a text, which a model continues."""
-        if after and after != [self._text("eos")] and self._whole is not None:
+        if after and after != [self._edge("eos")] and self._whole is not None:
             found = ", ".join(after)
             self._whole.refuse("post_processor", "no token but EOS after texts", found)
 
@@ -141,6 +144,20 @@ class Special:
             wanted = "tokens of the vocabulary before texts"
             self._whole.refuse("post_processor", wanted, missing)
         metadata.integers(BEGIN_KEY, ids)
+
+    def _edge(self, name: str) -> str | None:
+        """Return the text of BOS or EOS, or of the one that encoders have instead."""
+        return self._text(name) or self._text(_EDGES[name])
+
+    def _add_edge(
+        self, key: str, text: str, metadata: Metadata, tokens: TokenList
+    ) -> None:
+        """Add the id of a token that encoders have for BOS or EOS."""
+        i = tokens.find(text)
+        if i is not None:
+            metadata.integer(key, i)
+            if text == self._text("sep"):
+                metadata.integer("tokenizer.ggml.seperator_token_id", i)
 
     def _find(self, name: str, tokens: TokenList) -> int | None:
         """Find a special token by its text, or else by its id in config.json."""

@@ -6,6 +6,7 @@ import pytest
 
 from llamacy.chat.reply.channels import ChannelSplitter
 from llamacy.chat.reply.parts import BadCall, Call, Part, Reasoning, Text
+from tests.support.answer_parts import complete
 
 PARIS = '{"city": "Paris"}'
 CALL = Call("weather", {"city": "Paris"})
@@ -14,7 +15,7 @@ NEXT = "<|end|><|start|>assistant"
 
 def read(text: str) -> list[Part]:
     splitter = ChannelSplitter(("weather", "python"))
-    return [*splitter.push(text), *splitter.end()]
+    return complete([*splitter.push(text), *splitter.end()])
 
 
 @pytest.mark.parametrize(

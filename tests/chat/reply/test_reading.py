@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,6 +82,34 @@ def state(reply: Reply) -> tuple[object, ...]:
     return reply.text, reply.reasoning, reply.tool_calls, reply.bad_calls
 
 
+def told(changes: Sequence[Change]) -> dict[str, tuple[str, str]]:
+    """Return name and joined arguments of each call in the deltas, by id."""
+    calls: list[tuple[str, str]] = []
+    ids: list[str] = []
+    for delta in (delta for change in changes for delta in change.call_deltas):
+        if delta.index == len(calls):
+            assert delta.id and delta.name
+            ids.append(delta.id)
+            calls.append((delta.name, delta.arguments))
+        else:
+            assert not (delta.id or delta.name)
+            name, before = calls[delta.index]
+            calls[delta.index] = name, before + delta.arguments
+    assert len(set(ids)) == len(ids)
+    return dict(zip(ids, calls, strict=True))
+
+
+def assert_told(changes: Sequence[Change], calls: Sequence[ToolCall]) -> None:
+    """Check that the deltas are all calls, and no others that look complete."""
+    found = told(changes)
+    for call in calls:
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        assert found.pop(call.id) == (call.name, arguments)
+    for _, arguments in found.values():
+        with pytest.raises(ValueError, match="."):
+            json.loads(arguments)
+
+
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
@@ -97,6 +128,7 @@ def test_the_sizes_of_the_pieces_make_no_difference(
     changes.append(reply.end())
     whole = reader.whole(text)
     assert state(reply) == state(whole)
+    assert_told(changes, whole.tool_calls)
     assert "".join(change.text for change in changes) == whole.text
     # an answer without marks is returned unchanged
     if not any(mark[:3] in text for mark in style.marks) and not reader.is_thinking:
@@ -117,6 +149,92 @@ def test_no_word_of_an_answer_is_lost(style: ReplyStyle, data: st.DataObject) ->
     whole = ReplyReader(style).whole(text)
     found = f"{whole.text} {whole.reasoning} {whole.tool_calls} {whole.bad_calls}"
     assert [word for word in words if word.strip() not in found] == []
+
+
+ARGUMENTS = '{"city": "Pa\\u00f6ris", "days": [1, 2.50]}'
+ONE = f'{{"name": "weather", "arguments": {ARGUMENTS}}}'
+TWO = f'{{"id": "given9999", "name": "weather", "parameters":{ARGUMENTS}}}'
+KIMI_CALL = (
+    f"<|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>{ARGUMENTS}"
+    "<|tool_call_end|>"
+)
+FENCED = (
+    "<｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n"
+    f"{ARGUMENTS}\n```<｜tool▁call▁end｜>"
+)
+
+
+@pytest.mark.parametrize(
+    ("style", "text", "n"),
+    [
+        (
+            "hermes",
+            f"<tool_call>\n{ONE}\n</tool_call>\n<tool_call>{TWO}</tool_call>",
+            2,
+        ),
+        ("mistral", f"[TOOL_CALLS] [{ONE}, {TWO}]", 2),
+        ("mistral", f"[TOOL_CALLS]weather[ARGS]{ARGUMENTS}", 1),
+        ("mistral", f"[TOOL_CALLS]weather[CALL_ID]abcdefghi[ARGS]{ARGUMENTS}", 1),
+        ("llama-3", f"{ONE}", 1),
+        ("llama-3", f"```json\n{ONE}\n```", 1),
+        (
+            "harmony",
+            f" to=functions.weather<|channel|>commentary<|message|>{ARGUMENTS}",
+            1,
+        ),
+        ("functionary", f"weather\n{ARGUMENTS}>>>weather\n{ARGUMENTS}", 2),
+        (
+            "<|tools_prefix|>",
+            f'<|tools_prefix|>[{{"weather": {ARGUMENTS}}}, {{"weather": {ARGUMENTS}}}]'
+            "<|tools_suffix|>",
+            2,
+        ),
+        ("<|START_ACTION|>", f"<|START_ACTION|>[\n  {TWO}\n]<|END_ACTION|>", 1),
+        (
+            "<|tool_calls_section_begin|>",
+            f"<|tool_calls_section_begin|>{KIMI_CALL}{KIMI_CALL.replace(':0', ':1')}"
+            "<|tool_calls_section_end|>",
+            2,
+        ),
+        (
+            "<｜tool▁calls▁begin｜>",
+            f"<｜tool▁calls▁begin｜>{FENCED}\n{FENCED}<｜tool▁calls▁end｜>",
+            2,
+        ),
+    ],
+)
+def test_calls_are_told_while_they_are_written(style: str, text: str, n: int) -> None:
+    reply = ReplyReader(STYLES[style], salt="abcdef").begin()
+    changes = [reply.push(char) for char in text]
+    changes.append(reply.end())
+    assert len(reply.tool_calls) == n
+    assert_told(changes, reply.tool_calls)
+    deltas = [delta for change in changes for delta in change.call_deltas]
+    for index in range(n):
+        assert len([one for one in deltas if one.index == index]) > 10
+
+
+def test_a_call_that_fails_never_looks_complete() -> None:
+    for body, is_call in (
+        (ONE[:-1], False),  # cut off
+        (f"{ONE} and more", False),
+        (ONE.replace('"days"', "'days'"), True),  # Python
+        (ONE.replace('"days"', '"city"'), True),  # the second counts
+    ):
+        reply = ReplyReader(STYLES["hermes"]).begin()
+        changes = [reply.push(char) for char in f"<tool_call>{body}</tool_call>"]
+        changes.append(reply.end())
+        assert bool(reply.tool_calls) == is_call
+        assert told(changes)
+        assert_told(changes, reply.tool_calls)
+
+
+def test_a_call_that_the_prompt_has_begun_is_told_from_its_start() -> None:
+    begun, rest = f"<tool_call>{ONE}"[:60], f"<tool_call>{ONE}</tool_call>"[60:]
+    reply = ReplyReader(STYLES["hermes"], begun=begun).begin()
+    changes = [reply.push(char) for char in rest]
+    assert_told(changes, reply.tool_calls)
+    assert len(reply.tool_calls) == 1
 
 
 def test_one_answer_may_have_reasoning_text_good_calls_and_bad() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text
 from llamacy.chat.reply.recipients import RecipientSplitter
+from tests.support.answer_parts import complete
 
 PARIS = '{"city": "Paris"}'
 CALL = Call("weather", {"city": "Paris"})
@@ -14,7 +15,7 @@ CALL = Call("weather", {"city": "Paris"})
 def read(*pieces: str) -> list[Part]:
     splitter = RecipientSplitter(("weather", "time"))
     parts = [part for piece in pieces for part in splitter.push(piece)]
-    return [*parts, *splitter.end()]
+    return complete([*parts, *splitter.end()])
 
 
 @pytest.mark.parametrize(

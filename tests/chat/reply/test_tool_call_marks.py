@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llamacy.chat.reply.parts import BadCall, Call, Part, Text
+from llamacy.chat.reply.schema_types import ValueTypes
 from llamacy.chat.reply.tool_call_marks import (
     DEEPSEEK,
     HERMES,
@@ -14,6 +15,7 @@ from llamacy.chat.reply.tool_call_marks import (
     tagged_style,
 )
 from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
+from tests.support.answer_parts import complete
 
 NAMES = ("weather", "time")
 WEATHER, TIME = Call("weather", {"city": "Paris"}), Call("time", {})
@@ -135,7 +137,8 @@ def test_a_call_is_yielded_when_it_is_complete() -> None:
         ("So <", [Text("\n\nSo")]),
         ("b", [Text(" <b")]),
     ]
-    assert [(text, list(splitter.push(text))) for text, _ in expected] == expected
+    found = [(text, complete(splitter.push(text))) for text, _ in expected]
+    assert found == expected
 
 
 def test_a_text_that_begins_with_a_brace_is_not_held_back_for_long() -> None:
@@ -176,7 +179,7 @@ def test_marks_inside_arguments_are_text(
     assert read(style, written) == ("a\n\nb", [Call("weather", {"city": city})])
 
 
-TYPES = {"f": {"path": frozenset(["string"]), "n": frozenset(["integer"])}}
+TYPES = {"f": {"path": ValueTypes(["string"]), "n": ValueTypes(["integer"])}}
 
 
 @pytest.mark.parametrize(

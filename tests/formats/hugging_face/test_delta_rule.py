@@ -14,6 +14,8 @@ from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.hugging_face.config import read_config
 from llamacy.formats.json_text import JsonObject
 from llamacy.ggml.types import GGMLType
+from llamacy.model.executors import load_executor
+from llamacy.model_files.hyperparameters import read_hyperparameters
 from tests.support.hugging_face import write_json, write_safetensors
 from tests.support.quantised_folders import compressed
 
@@ -37,7 +39,7 @@ CONFIG: dict[str, Any] = {
     "linear_key_head_dim": KEY_DIM,
     "tie_word_embeddings": True,
 }
-QWEN3NEXT = {
+QWEN3NEXT: dict[str, Any] = {
     "architectures": ["Qwen3NextForCausalLM"],
     "num_experts": 2,
     "num_experts_per_tok": 1,
@@ -94,28 +96,58 @@ def network(layer: int, is_mixture: bool) -> Tensors:
     return {f"{prefix}{name}.weight": numbered(*each) for name, each in shapes.items()}
 
 
-def write(folder: Path, of_rule: Tensors, value_dim: int, **changes: Any) -> Path:
+def head(is_mixture: bool) -> Tensors:
+    """Return the tensors of an MTP head."""
+    norms = ("norm", "pre_fc_norm_embedding", "pre_fc_norm_hidden")
+    layer = attending(1) | network(1, is_mixture) | norms_of(1)
+    return {
+        "mtp.fc.weight": numbered(N_EMBD, 2 * N_EMBD),
+        **{f"mtp.{name}.weight": numbered(N_EMBD) for name in norms},
+        **{
+            name.replace("model.layers.1", "mtp.layers.0"): layer[name]
+            for name in layer
+        },
+    }
+
+
+def attending(layer: int) -> Tensors:
+    attention = {"q": (64, N_EMBD), "k": (16, N_EMBD), "v": (16, N_EMBD)}
+    attention["o"] = (N_EMBD, 32)
+    prefix = f"model.layers.{layer}.self_attn."
+    return {
+        **{f"{prefix}{x}_proj.weight": numbered(*attention[x]) for x in attention},
+        **{f"{prefix}{x}_norm.weight": numbered(16) for x in "qk"},
+    }
+
+
+def norms_of(layer: int) -> Tensors:
+    return {
+        f"model.layers.{layer}.{name}_layernorm.weight": numbered(N_EMBD)
+        for name in ("input", "post_attention")
+    }
+
+
+def write(
+    folder: Path,
+    of_rule: Tensors,
+    value_dim: int,
+    more: Tensors | None = None,
+    **changes: Any,
+) -> Path:
     folder.mkdir(exist_ok=True)
     config = {"architectures": ["Qwen3_5ForCausalLM"], **CONFIG, **changes}
     is_mixture = "num_experts" in config
-    attention = {"q": (64, N_EMBD), "k": (16, N_EMBD), "v": (16, N_EMBD)}
-    attention["o"] = (N_EMBD, 32)
     tensors: Tensors = {
         "model.embed_tokens.weight": numbered(N_VOCAB, N_EMBD),
         "model.norm.weight": numbered(N_EMBD),
         **{f"{RULE}{name}": values for name, values in of_rule.items()},
-        **{
-            f"model.layers.1.self_attn.{name}_proj.weight": numbered(*shape)
-            for name, shape in attention.items()
-        },
-        **{f"model.layers.1.self_attn.{x}_norm.weight": numbered(16) for x in "qk"},
+        **attending(1),
         **network(0, is_mixture),
         **network(1, is_mixture),
+        **norms_of(0),
+        **norms_of(1),
+        **(more or {}),
     }
-    for layer in range(2):
-        for name in ("input", "post_attention"):
-            norm = f"model.layers.{layer}.{name}_layernorm.weight"
-            tensors[norm] = numbered(N_EMBD)
     write_json(folder / "config.json", config | {"linear_value_head_dim": value_dim})
     write_safetensors(folder / "model.safetensors", tensors)
     return folder
@@ -177,6 +209,45 @@ def test_a_fused_matrix_is_taken_apart(tmp_path: Path) -> None:
         np.testing.assert_array_equal(made[f"blk.0.{ours}.weight"], want)
     np.testing.assert_array_equal(made["blk.0.ssm_dt.bias"], theirs["dt_bias"])
     np.testing.assert_allclose(made["blk.0.ssm_a"], -np.exp(theirs["A_log"]))
+
+
+@pytest.mark.parametrize("make", [rule, fused_rule])
+def test_a_head_becomes_the_layer_after_the_others(tmp_path: Path, make: Any) -> None:
+    changes = QWEN3NEXT if make is fused_rule else {}
+    more = head(bool(changes))
+    folder = write(tmp_path / "m", make(16), 16, more, **changes)
+    made = read(folder)
+    projection = made["blk.2.nextn.eh_proj.weight"]
+    np.testing.assert_array_equal(projection, more["mtp.fc.weight"])
+    for name in ("nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm", "attn_norm"):
+        values = made[f"blk.2.{name}.weight"]
+        np.testing.assert_array_equal(values, numbered(N_EMBD) + 1)
+    ours = {name[6:] for name in made if name.startswith("blk.2.")}
+    theirs = {name[6:] for name in made if name.startswith("blk.1.")}
+    assert {name for name in ours if "nextn." not in name} == theirs
+    with open_hugging_face(folder) as file:
+        prefix = file.metadata["general.architecture"]
+        assert file.metadata[f"{prefix}.block_count"] == 3
+        assert file.metadata[f"{prefix}.nextn_predict_layers"] == 1
+        flags = file.metadata[f"{prefix}.attention.recurrent_layers"]
+        assert flags.tolist() == [True, False, False]
+        _, config = read_hyperparameters(file)
+        assert (config.n_layer, config.has_mtp) == (2, True)
+        plan = load_executor(file, config)
+        assert plan.shapes["blk.2.nextn.eh_proj.weight"] == (N_EMBD, 2 * N_EMBD)
+
+
+def test_what_is_no_head_of_one_layer_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    more = head(is_mixture=False)
+    second = {name.replace("s.0", "s.1"): more[name] for name in more}
+    without = {name: more[name] for name in more if "q_proj" not in name}
+    for n, tensors in enumerate((more | second, without)):
+        with open_hugging_face(write(tmp_path / str(n), rule(16), 16, tensors)) as file:
+            assert not any("nextn" in key for key in (*file.tensors, *file.metadata))
+        assert "tensors passed over that the model does not need: mtp." in caplog.text
+        caplog.clear()
 
 
 def test_blocks_of_columns_move_as_they_are(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from llamacy.architectures import ARCHITECTURES
+from llamacy.config import family_rules
 from llamacy.errors import FormatError, UnsupportedError
-from llamacy.formats.hugging_face import encoders
 from llamacy.formats.hugging_face.config import Config, read_config
 from llamacy.formats.hugging_face.families import BARE, FAMILIES
 from llamacy.formats.json_text import JsonObject
@@ -50,14 +50,17 @@ def test_every_class_belongs_to_a_known_family() -> None:
     for name, family in FAMILIES.items():
         ends = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
         of_encoders = ("Model", "ForSequenceClassification")
-        assert name.endswith(of_encoders if name in encoders.FAMILIES else ends)
+        is_causal = family_rules(family.architecture).is_causal and family.is_causal
+        assert name.endswith(ends if is_causal else of_encoders)
         assert family.architecture in ARCHITECTURES
         ours = {(part, BARE.get(name)) for name, part in family.layer.items()}
         assert len(ours) == len(family.layer)
-        assert family.biased <= {*family.layer.values(), "output"}
+        outside = {*family.outside.values(), "output", "output_norm"}
+        assert family.biased - {"cls", "cls.norm"} <= {*family.layer.values(), *outside}
         is_mixture = ARCHITECTURES[family.architecture].is_mixture
         assert is_mixture <= (family.mixture is not None)
-        found |= {each.architecture for each in (family, family.dense) if each}
+        rows = family, family.dense, family.both_ways
+        found |= {each.architecture for each in rows if each}
     assert found == set(ARCHITECTURES) - {"bailingmoe2"}  # transformers has no class
 
 

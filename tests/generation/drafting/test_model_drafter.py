@@ -22,7 +22,7 @@ def model() -> DraftModel:
 
 def begun(model: DraftModel, costs: RowCosts) -> ModelDrafter:
     drafter = model.drafter(TEXT)
-    drafter.begin(2)
+    drafter.begin(2, ScriptedExecutor({}).new_sequence())
     model.write(1, costs)
     return drafter
 
@@ -34,7 +34,7 @@ def test_the_model_is_asked_where_the_text_is_less_sure(model: DraftModel) -> No
 
 def test_where_the_model_says_nothing_the_text_drafts(model: DraftModel) -> None:
     text = TextDrafter(TEXT)
-    text.begin(2)
+    text.begin(2, ScriptedExecutor({}).new_sequence())
     drafter = begun(model, RowCosts())  # without a time to compare with
     assert not drafter.tokens
     assert 0 < drafter.chances()[0] < drafter.usual_rate

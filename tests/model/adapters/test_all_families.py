@@ -74,9 +74,15 @@ KIMI: dict[str, Any] = {
     "kda__head_dim": 16,
     "expert_shared_count": 1,
 }
+ENCODER = {"attention__head_count_kv": 4, "tokenizer.ggml.token_type_count": 2}
 # Keys that a family's files need beside those of LLaMA's and of mixtures of experts.
 KEYS: dict[str, dict[str, Any]] = {
-    "bert": {"attention__head_count_kv": 4},
+    "bert": ENCODER,
+    "jina-bert-v2": ENCODER,
+    "jina-bert-v3": ENCODER,
+    "modern-bert": {**ENCODER, "attention__sliding_window": 20},
+    "nomic-bert": ENCODER,
+    "nomic-bert-moe": {**ENCODER, "moe_every_n_layers": 2},
     "apertus": {
         "xielu.alpha_p": 0.4,
         "xielu.alpha_n": 0.1,
@@ -143,7 +149,7 @@ NOT_ADAPTED = (
     *("position_embd.weight", "per_layer_token_embd.weight", "_norm.weight"),
     *("shortconv.conv.weight", "ssm_conv1d.weight", ".ssm_a", "ssm_dt.bias"),
     *(".ssm_d", "ssm_conv1d.bias", ".ffn_norm"),
-    *("token_types.weight", "cls.weight", "cls.output.weight"),
+    *("cls.weight", "cls.output.weight"),
     *(f"ssm_conv1d_{part}.weight" for part in "qkv"),
 )
 

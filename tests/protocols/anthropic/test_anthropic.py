@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall, ToolCallDelta
 from llamacy.errors import ArgumentError
 from llamacy.protocols.anthropic.blocks import written_messages, written_system
 from llamacy.protocols.anthropic.request import message_request
@@ -105,7 +105,8 @@ def test_spaces_between_blocks_are_no_block() -> None:
         ChatPiece("\n", []),
         ChatPiece("\nHello", []),
         ChatPiece("!\n", []),
-        ChatPiece("\n", [], tool_calls=(CALL,)),
+        ChatPiece("\n", [], call_deltas=(ToolCallDelta(0, '{"a": ', "add", "1"),)),
+        ChatPiece("", [], call_deltas=(ToolCallDelta(0, '"ü"}'),)),
         ChatPiece("\n", []),
     ]
     events = [event for piece in pieces for event in response.push(piece)]
@@ -121,8 +122,8 @@ def test_spaces_between_blocks_are_no_block() -> None:
     deltas = [one["delta"] for one in events if one["type"] == "content_block_delta"]
     texts = [delta["text"] for delta in deltas if delta["type"] == "text_delta"]
     assert "".join(texts) == "\n\nHello!\n\n"
-    (parts,) = [one["partial_json"] for one in deltas if "partial_json" in one]
-    assert parts == '{"a": "ü"}'
+    parts = [one["partial_json"] for one in deltas if "partial_json" in one]
+    assert parts == ['{"a": ', '"ü"}']
     delta, stop = events[-2:]
     assert delta["delta"]["stop_reason"] == "tool_use"
     assert delta["usage"]["input_tokens"] == 2

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
-from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall
+from llamacy.chat.results import ChatCompletion, ChatPiece, ToolCall, ToolCallDelta
 from llamacy.protocols.openai.chat import ChatResponse, message
 from llamacy.protocols.openai.common import Head
 from llamacy.results import Timings, TokenLogprob, Usage
@@ -68,14 +69,22 @@ def test_chunks_say_who_speaks_then_what_then_why_it_ended() -> None:
     assert reasons == [None, None, None, "stop"]
 
 
-def test_tool_calls_are_counted_over_all_chunks() -> None:
-    made = response()
-    places = [
-        call["index"]
-        for piece in (ChatPiece("", [], tool_calls=CALLS[:1]),) * 2
-        for call in made.chunk(piece)["choices"][0]["delta"]["tool_calls"]
+def test_a_streamed_call_has_its_name_in_the_first_chunk_alone() -> None:
+    deltas = [
+        ToolCallDelta(0, '{"a', "add", "id1"),
+        ToolCallDelta(0, '": 1}'),
+        ToolCallDelta(1, "{}", "sub", "id2"),
     ]
-    assert places == [0, 1]
+    made = response()
+    calls: list[Any] = []
+    for delta in deltas:
+        chunk = made.chunk(ChatPiece("", [], call_deltas=(delta,)))
+        calls += chunk["choices"][0]["delta"]["tool_calls"]
+    first, second, third = calls
+    assert second == {"index": 0, "function": {"arguments": '": 1}'}}
+    function = {"name": "add", "arguments": '{"a'}
+    assert first == {"index": 0, "id": "id1", "type": "function", "function": function}
+    assert (third["index"], third["id"]) == (1, "id2")
 
 
 def test_logprobs_come_with_text_and_bytes() -> None:

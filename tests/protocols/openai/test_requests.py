@@ -173,7 +173,6 @@ def test_prompts_are_texts_or_ids(prompt: Any, prompts: list[Any]) -> None:
         ({"suffix": "end"}, "suffix"),
         ({"best_of": 2}, "best_of"),
         ({"prompt": ["a"] * 65, "n": 2}, "n"),
-        ({"echo": True, "stream": True}, "echo"),
         ({"logprobs": True}, "logprobs"),
         ({"max_completion_tokens": 3}, "max_completion_tokens"),
         ({"tools": [TOOL]}, "tools"),

@@ -94,8 +94,11 @@ def test_tools_can_be_called_in_turn(create: Any, client: Any) -> None:
     with client.messages.stream(
         model="puppet", max_tokens=400, messages=asked, tools=[TOOL]
     ) as stream:
+        parts = [one.partial_json for one in stream if one.type == "input_json"]
         final = stream.get_final_message()
     assert [block.input for block in final.content] == [{"a": 1}]
+    assert len(parts) > 1
+    assert "".join(parts) == '{"a": 1}'
     assert final.stop_reason == "tool_use"
 
 

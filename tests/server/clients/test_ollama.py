@@ -17,6 +17,7 @@ pytest.importorskip("llamacy.server", exc_type=ImportError)
 pytestmark = pytest.mark.server
 
 CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2}}\n</tool_call>'
+SHORT = {"num_predict": 3, "temperature": 0}
 THOUGHT = "<think>\nHm.\n</think>\n\n"
 
 
@@ -127,6 +128,22 @@ def test_models_are_listed_and_described(client: Any) -> None:
     assert client.show("puppet").capabilities == ["completion", "tools", "thinking"]
     loaded = client.ps().models
     assert [model.context_length for model in loaded] == [8192, 512]
+
+
+def test_logprobs_come_where_they_are_asked_for(client: Any) -> None:
+    asked = user("say yes")
+    assert client.chat("puppet", asked).logprobs is None
+    whole = client.chat("puppet", asked, logprobs=True, top_logprobs=2).logprobs
+    assert {len(one.top_logprobs) for one in whole} == {2}
+    parts = list(client.chat("puppet", asked, logprobs=True, stream=True))
+    told = [one.token for part in parts for one in part.logprobs or ()]
+    assert told == [one.token for one in whole]
+    text = client.generate("demo", "Once", raw=True, logprobs=True, options=SHORT)
+    assert len(text.logprobs) == 3
+    *parts, _ = client.generate(
+        "demo", "Once", raw=True, logprobs=True, stream=True, options=SHORT
+    )
+    assert sum(len(part.logprobs) for part in parts) == 3
 
 
 def test_mistakes_have_ollamas_shape(client: Any) -> None:

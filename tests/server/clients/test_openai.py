@@ -196,7 +196,11 @@ def test_a_streamed_call_has_id_name_and_type_once(client: Any) -> None:
     raw = client.chat.completions.create(**ask, stream=True)
     deltas = [one for chunk in raw for one in chunk.choices[0].delta.tool_calls or []]
     assert {delta.index for delta in deltas} == {0, 1}
-    assert len([delta for delta in deltas if delta.id]) == 2
+    named = [delta for delta in deltas if delta.id]
+    assert [(one.type, one.function.name) for one in named] == [("function", "add")] * 2
+    rest = [delta for delta in deltas if delta.index == 0 and not delta.id]
+    assert all(one.type is one.function.name is None for one in rest)
+    assert len(rest) > 1, "the arguments come as they are written"
 
 
 def test_parallel_tool_calls_can_be_switched_off(create: Any) -> None:
@@ -204,8 +208,12 @@ def test_parallel_tool_calls_can_be_switched_off(create: Any) -> None:
     (call,) = create(f"say {CALL}\n{CALL}", **options).choices[0].message.tool_calls
     assert call.function.name == "add"
     chunks = list(create(f"say {CALL}\n{CALL}", stream=True, **options))
-    deltas = [one.choices[0].delta.tool_calls for one in chunks]
-    assert len([one for one in deltas if one]) == 1
+    deltas = [one for each in chunks for one in each.choices[0].delta.tool_calls or ()]
+    assert {one.index for one in deltas} == {0}
+    assert json.loads("".join(one.function.arguments for one in deltas)) == {
+        "a": 1,
+        "b": "ü",
+    }
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
 
 
@@ -273,6 +281,18 @@ def test_completions_echo_and_score_their_prompt(client: Any) -> None:
     for chunk in client.completions.create(**ask, prompt=prompts, stream=True):
         texts[chunk.choices[0].index] += chunk.choices[0].text
     assert texts == [" Paris", " Rome"]
+
+
+def test_streamed_completions_echo_and_score_their_prompt(client: Any) -> None:
+    ask: dict[str, Any] = {"model": "demo", "temperature": 0, "max_tokens": 4}
+    ask |= {"prompt": "The capital of France is", "echo": True, "logprobs": 1}
+    whole = client.completions.create(**ask).choices[0].logprobs
+    chunks = [one.choices[0] for one in client.completions.create(**ask, stream=True)]
+    assert chunks[0].text == ask["prompt"]
+    assert "".join(chunk.text for chunk in chunks) == "The capital of France is Paris"
+    parts = [chunk.logprobs for chunk in chunks if chunk.logprobs]
+    for name in ("tokens", "text_offset", "token_logprobs", "top_logprobs"):
+        assert sum((getattr(one, name) for one in parts), []) == getattr(whole, name)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def create(client: Any) -> Any:
 
 
 def test_a_response_has_text_and_usage(create: Any) -> None:
-    response = create("say It is sunny.", instructions="Be kind.", metadata={"a": "b"})
+    about = {"metadata": {"a": "b"}, "extra_body": {"client_metadata": {"turn": "1"}}}
+    response = create("say It is sunny.", instructions="Be kind.", **about)
     assert response.output_text == "It is sunny."
     assert (response.status, response.model) == ("completed", "puppet")
     assert response.instructions == "Be kind."
@@ -107,6 +108,10 @@ def test_events_come_in_order_and_add_up(client: Any) -> None:
     assert "".join(deltas) == final.output_text
     assert final.output_text.strip() == "It is sunny."
     assert final.output[2].arguments == '{"a": 1}'
+    kind = "response.function_call_arguments.delta"
+    written = [one.delta for one in events if one.type == kind]
+    assert len(written) > 1
+    assert "".join(written) == '{"a": 1}'
     indices = [one.output_index for one in events if hasattr(one, "output_index")]
     assert indices == sorted(indices)
     again = client.responses.retrieve(final.id)
@@ -135,3 +140,20 @@ def test_mistakes_are_named(create: Any, fields: dict[str, Any], field: str) -> 
     with pytest.raises(openai.BadRequestError) as caught:
         create(**given)
     assert caught.value.param == field
+
+
+def test_logprobs_come_where_they_are_asked_for(create: Any, client: Any) -> None:
+    plain = create("say yes").output[0].content[0]
+    assert not plain.logprobs
+    include = ["message.output_text.logprobs"]
+    part = create("say yes", include=include, top_logprobs=2).output[0].content[0]
+    assert part.logprobs[0].token
+    assert {len(one.top_logprobs) for one in part.logprobs} == {2}
+    ask = {"model": "puppet", "input": "say yes", "include": include}
+    with client.responses.stream(**ask) as stream:
+        events = list(stream)
+        (told,) = stream.get_final_response().output[0].content
+    kind = "response.output_text.delta"
+    deltas = [one for event in events if event.type == kind for one in event.logprobs]
+    assert [one.token for one in deltas] == [one.token for one in told.logprobs]
+    assert len(told.logprobs) == len(part.logprobs)

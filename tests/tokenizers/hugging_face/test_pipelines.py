@@ -308,6 +308,17 @@ def test_the_tokens_around_a_text_are_those_of_the_library(
     assert got.encode("a b", add_bos=False) == bare
 
 
+def test_the_tokens_around_a_text_may_be_those_of_encoders(tmp_path: Path) -> None:
+    """ModernBERT has [CLS] and [SEP], and names neither BOS nor EOS."""
+    made = whole(spaced(), SPACED[0], [])
+    made["post_processor"] = template("<s>", "$A", "</s>")
+    names = {"cls_token": "<s>", "sep_token": "</s>"}
+    write_json(tmp_path / "tokenizer_config.json", names)
+    got, library = load(tmp_path, made)
+    assert got.encode("a b") == library.encode("a b").ids
+    assert converted(tmp_path).encode("a b") == got.encode("a b")
+
+
 def test_tokens_after_a_text_that_do_not_end_it_are_refused(tmp_path: Path) -> None:
     made = whole(spaced(), SPACED[0], [])
     made["post_processor"] = template("$A", "<unk>")

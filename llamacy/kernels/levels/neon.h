@@ -1,0 +1,183 @@
+/* The verbs in NEON with dot products of bytes: four registers each for vf and vi. */
+#ifndef LLAMACY_NEON_H
+#define LLAMACY_NEON_H
+
+#include "levels/compiler.h"
+#include <arm_neon.h>
+
+#ifndef LEVEL_NAME /* a level that includes this file has a name of its own */
+#define LEVEL_NAME "neon"
+#define HAS_DOTS
+#endif
+
+/* Taken over from the levels of x86: no ARM machine has been measured. */
+enum {
+    PREFETCH_BYTES = 2048,      /* in-order and small cores keep few lines on their way */
+    RESIDENT_BYTES = 256 << 10, /* half of the L2 cache of a Cortex-A76 */
+    MANY_PANELS = 8,
+    MANY_ROWS = 256,
+    SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
+    FLOAT_MIN_ROWS = 8,
+    QUANT_MIN_ROWS = 64,        /* 4 rows at a time: a copy is worth it from 16 times on */
+    SPAN_PAGES = 4,
+    BAND_STRIPS = 8,
+    PEAK_SUMS = 6,              /* four registers each, of 32 */
+    ROW_CHUNK = 4096,
+    FETCHED_BYTES = 64 << 10,
+};
+
+#define ROWS_MAX 4
+/* A chunk of codes meets two rows before the next: sums of four and their float sums would
+ * take all 32 registers. */
+#define DOT_ROWS 2
+#define BYTE_ZERO 0
+
+typedef struct { float32x4_t q[4]; } vf;
+typedef struct { int8x16_t q[4]; } vi;
+
+#define QUARTERS UNROLL for (int i = 0; i < 4; i++)
+#define F_QUARTERS(expression) { vf y; QUARTERS y.q[i] = (expression); return y; }
+#define I_QUARTERS(expression) { vi y; QUARTERS y.q[i] = (expression); return y; }
+
+INLINE int32x4_t neon_words(int8x16_t x) { return vreinterpretq_s32_s8(x); }
+INLINE int8x16_t neon_bytes(int32x4_t x) { return vreinterpretq_s8_s32(x); }
+INLINE float32x4_t neon_from_f16(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
+INLINE float32x4_t neon_from_bf16(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
+INLINE vf neon_from_u16(uint16x8_t low, uint16x8_t high) {
+    return (vf){{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
+                 vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
+}
+INLINE vf neon_from_u8(uint8x16_t x) { return neon_from_u16(vmovl_u8(vget_low_u8(x)), vmovl_high_u8(x)); }
+INLINE vf neon_from_s16(int16x8_t low, int16x8_t high) {
+    return (vf){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+                 vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
+}
+/* 2^e by its exponent bits, in two factors so that a subnormal result survives. */
+INLINE float32x4_t neon_scale2(float32x4_t x, float32x4_t e) {
+    const int32x4_t whole = vcvtnq_s32_f32(e), half = vshrq_n_s32(whole, 1), rest = vsubq_s32(whole, half);
+    const int32x4_t bias = vdupq_n_s32(127);
+    const float32x4_t a = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23));
+    const float32x4_t b = vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23));
+    return vmulq_f32(vmulq_f32(x, a), b);
+}
+INLINE float32x4_t neon_first(float32x4_t a, int count, float32x4_t other) {
+    static const int32_t lanes[4] = {0, 1, 2, 3};
+    return vbslq_f32(vcltq_s32(vld1q_s32(lanes), vdupq_n_s32(count)), a, other);
+}
+/* The rows of a block of 4 x 4 become its columns. */
+INLINE void neon_turn(float32x4_t *a, float32x4_t *b, float32x4_t *c, float32x4_t *d) {
+    const float64x2_t p = vreinterpretq_f64_f32(vtrn1q_f32(*a, *b)), q = vreinterpretq_f64_f32(vtrn2q_f32(*a, *b));
+    const float64x2_t r = vreinterpretq_f64_f32(vtrn1q_f32(*c, *d)), s = vreinterpretq_f64_f32(vtrn2q_f32(*c, *d));
+    *a = vreinterpretq_f32_f64(vzip1q_f64(p, r));
+    *b = vreinterpretq_f32_f64(vzip1q_f64(q, s));
+    *c = vreinterpretq_f32_f64(vzip2q_f64(p, r));
+    *d = vreinterpretq_f32_f64(vzip2q_f64(q, s));
+}
+
+INLINE vf    f_zero(void) F_QUARTERS(vdupq_n_f32(0.0f))
+INLINE vf    f_set1(float x) F_QUARTERS(vdupq_n_f32(x))
+INLINE vf    f_load(const float *p) F_QUARTERS(vld1q_f32(p + 4 * i))
+INLINE void  f_store(float *p, vf a) { QUARTERS vst1q_f32(p + 4 * i, a.q[i]); }
+INLINE vf    f_load_f16(const void *p) F_QUARTERS(neon_from_f16(vld1_u16((const uint16_t *)p + 4 * i)))
+INLINE vf    f_load_bf16(const void *p) F_QUARTERS(neon_from_bf16(vld1_u16((const uint16_t *)p + 4 * i)))
+INLINE vf    f_load_i8(const void *p) {
+    const int8x16_t x = vld1q_s8((const int8_t *)p);
+    return neon_from_s16(vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
+}
+INLINE vf    f_load_u8(const void *p) { return neon_from_u8(vld1q_u8((const uint8_t *)p)); }
+INLINE vf    f_load_u4(const void *p, int shift) {
+    const uint8x16_t moved = vshlq_u8(vld1q_u8((const uint8_t *)p), vdupq_n_s8((int8_t)-shift));
+    return neon_from_u8(vandq_u8(moved, vdupq_n_u8(15)));
+}
+INLINE vf    f_add(vf a, vf b) F_QUARTERS(vaddq_f32(a.q[i], b.q[i]))
+INLINE vf    f_sub(vf a, vf b) F_QUARTERS(vsubq_f32(a.q[i], b.q[i]))
+INLINE vf    f_mul(vf a, vf b) F_QUARTERS(vmulq_f32(a.q[i], b.q[i]))
+INLINE vf    f_div(vf a, vf b) F_QUARTERS(vdivq_f32(a.q[i], b.q[i]))
+/* Not fmax, which answers NaN with NaN. */
+INLINE vf    f_max(vf a, vf b) F_QUARTERS(vbslq_f32(vcgtq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]))
+INLINE vf    f_min(vf a, vf b) F_QUARTERS(vbslq_f32(vcltq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]))
+INLINE vf    f_abs(vf a) F_QUARTERS(vabsq_f32(a.q[i]))
+INLINE vf    f_fma(vf a, vf b, vf c) F_QUARTERS(vfmaq_f32(c.q[i], a.q[i], b.q[i]))
+INLINE vf    f_fnma(vf a, vf b, vf c) F_QUARTERS(vfmsq_f32(c.q[i], a.q[i], b.q[i]))
+INLINE vf    f_round(vf a) F_QUARTERS(vrndnq_f32(a.q[i]))
+INLINE vf    f_scale2(vf a, vf e) F_QUARTERS(neon_scale2(a.q[i], e.q[i]))
+INLINE vf    f_load_e8m0(const uint8_t *p) { return f_scale2(f_set1(1.0f), f_sub(f_load_u8(p), f_set1(128.0f))); }
+INLINE vf    f_load_e5m3(const uint8_t *p) {
+    const uint8x16_t x = vld1q_u8(p);
+    const uint16x8_t low = vshll_n_u8(vget_low_u8(x), 7), high = vshll_high_n_u8(x, 7);
+    return (vf){{neon_from_f16(vget_low_u16(low)), neon_from_f16(vget_high_u16(low)),
+                 neon_from_f16(vget_low_u16(high)), neon_from_f16(vget_high_u16(high))}};
+}
+INLINE float f_sum(vf a) { return vaddvq_f32(vaddq_f32(vaddq_f32(a.q[0], a.q[1]), vaddq_f32(a.q[2], a.q[3]))); }
+INLINE float f_hmax(vf a) { return vmaxvq_f32(vmaxq_f32(vmaxq_f32(a.q[0], a.q[1]), vmaxq_f32(a.q[2], a.q[3]))); }
+INLINE vf    f_swap_pairs(vf a) F_QUARTERS(vrev64q_f32(a.q[i]))
+/* 16 blocks of 4 x 4, which change places across the diagonal. */
+INLINE void  f_turn(vf *rows) {
+    UNROLL for (int i = 0; i < 4; i++)
+        UNROLL for (int j = 0; j < 4; j++)
+            neon_turn(&rows[4 * i].q[j], &rows[4 * i + 1].q[j], &rows[4 * i + 2].q[j], &rows[4 * i + 3].q[j]);
+    UNROLL for (int i = 0; i < 4; i++)
+        UNROLL for (int j = 0; j < i; j++)
+            UNROLL for (int k = 0; k < 4; k++) {
+                const float32x4_t x = rows[4 * i + k].q[j];
+                rows[4 * i + k].q[j] = rows[4 * j + k].q[i];
+                rows[4 * j + k].q[i] = x;
+            }
+}
+INLINE vf    f_first(vf a, int count, vf other) F_QUARTERS(neon_first(a.q[i], count - 4 * i, other.q[i]))
+INLINE vf    f_from_i(vi a) F_QUARTERS(vcvtq_f32_s32(neon_words(a.q[i])))
+INLINE void  f_store_f16(void *p, vf a) {
+    QUARTERS vst1_u16((uint16_t *)p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.q[i])));
+}
+INLINE void  f_store_i8(int8_t *p, vf a) {
+    int32x4_t whole[4];
+    QUARTERS whole[i] = vcvtnq_s32_f32(a.q[i]);
+    const int16x8_t low = vcombine_s16(vqmovn_s32(whole[0]), vqmovn_s32(whole[1]));
+    const int16x8_t high = vcombine_s16(vqmovn_s32(whole[2]), vqmovn_s32(whole[3]));
+    vst1q_s8(p, vcombine_s8(vqmovn_s16(low), vqmovn_s16(high)));
+}
+
+INLINE vi    i_load(const void *p) I_QUARTERS(vld1q_s8((const int8_t *)p + 16 * i))
+INLINE vi    i_zero(void) I_QUARTERS(vdupq_n_s8(0))
+INLINE vi    i_or(vi a, vi b) I_QUARTERS(vorrq_s8(a.q[i], b.q[i]))
+/* Bytes move by themselves; a shift of 0 is no instruction. */
+INLINE int8x16_t neon_field(int8x16_t v, int shift, int mask) {
+    const uint8x16_t bytes = vreinterpretq_u8_s8(v);
+    const uint8x16_t moved = shift ? vshlq_u8(bytes, vdupq_n_s8((int8_t)-shift)) : bytes;
+    return vreinterpretq_s8_u8(vandq_u8(moved, vdupq_n_u8((uint8_t)mask)));
+}
+INLINE vi    i_field(vi v, int shift, int mask) I_QUARTERS(neon_field(v.q[i], shift, mask))
+INLINE vi    i_lut(vi v, const int8_t *table) I_QUARTERS(vqtbl1q_s8(vld1q_s8(table), vreinterpretq_u8_s8(v.q[i])))
+INLINE vi    i_bytes(vi v) { return v; }
+INLINE vi    i_add(vi a, vi b) I_QUARTERS(neon_bytes(vaddq_s32(neon_words(a.q[i]), neon_words(b.q[i]))))
+INLINE vi    i_shl(vi a, int n) I_QUARTERS(neon_bytes(vshlq_s32(neon_words(a.q[i]), vdupq_n_s32(n))))
+INLINE vi    i_start(const int32_t *p, int n) I_QUARTERS(neon_bytes(vdupq_n_s32(*p * (1 << n))))
+
+#ifdef HAS_DOTS
+#define NEON_DOT(sum, codes, x, lane) vdotq_laneq_s32(sum, codes, x, lane)
+#else
+/* Products of bytes in 16 bits, of which two fit a sum: 2 * 128 * 127. */
+#define NEON_DOT(sum, codes, x, lane) neon_dot(sum, codes, neon_bytes(vdupq_laneq_s32(neon_words(x), lane)))
+INLINE int32x4_t neon_dot(int32x4_t sum, int8x16_t codes, int8x16_t four) {
+    const int16x8_t low = vmull_s8(vget_low_s8(codes), vget_low_s8(four)), high = vmull_high_s8(codes, four);
+    return vpadalq_s16(sum, vpaddq_s16(low, high));
+}
+#endif
+/* Four chunks times four bytes each of a row, which are the lanes of x. */
+INLINE void  neon_dots(const vi *codes, int8x16_t x, vi *sum) {
+    QUARTERS {
+        int32x4_t s = neon_words(sum->q[i]);
+        s = NEON_DOT(s, codes[0].q[i], x, 0);
+        s = NEON_DOT(s, codes[1].q[i], x, 1);
+        s = NEON_DOT(s, codes[2].q[i], x, 2);
+        s = NEON_DOT(s, codes[3].q[i], x, 3);
+        sum->q[i] = neon_bytes(s);
+    }
+}
+INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
+    (void)bits;
+    UNROLL for (int c = 0; c < n; c += 4)
+        UNROLL for (int t = 0; t < rows; t++) neon_dots(codes + c, vld1q_s8(x + t * step + 4 * c), &sums[t]);
+}
+
+#endif

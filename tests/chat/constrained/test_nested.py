@@ -1,0 +1,150 @@
+"""Arguments in the notations of Gemma 4, of MiniMax M3 and of tags, read again."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+import llamacy
+from llamacy.chat.constrained.lark import Marks
+from llamacy.chat.constrained.notations import NOTATIONS
+from tests.chat.constrained.test_tools import ask
+from tests.chat.reply.test_known_styles import FAMILIES
+from tests.support.walked_calls import Walks
+
+pytest.importorskip("llguidance")
+jsonschema = pytest.importorskip("jsonschema")
+
+TEXT: Any = {"type": "string"}
+INTEGER: Any = {"type": "integer"}
+SMALL: Any = {"type": "integer", "maximum": 5}
+
+
+def closed(required: list[str] | None = None, /, **properties: Any) -> Any:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties) if required is None else required,
+        "additionalProperties": False,
+    }
+
+
+def list_of(items: Any, **keywords: Any) -> Any:
+    return {"type": "array", "items": items, **keywords}
+
+
+TREE = closed(["v"], v=TEXT, c=list_of({"$ref": "#/$defs/T"}, maxItems=2))
+SCHEMAS: Any = {
+    "texts": closed(a=TEXT, b={"type": "string", "minLength": 1, "maxLength": 4}),
+    "optional": closed([], a=TEXT, b=INTEGER, c={"type": "null"}),
+    "nothing": {"type": "object", "properties": {}},
+    "text constants": closed(a={"enum": ["x", 'q"', "<|", "", "\u00e9", "a b"]}),
+    "constants read as others": closed(a={"enum": ["5", "null", "[1]", "true"]}),
+    "mixed constants": closed(a={"enum": ["x", 5, None, True, 1.5]}),
+    "whole constants": closed(a={"const": [1, "x"]}, b={"const": {"k": "v"}}),
+    "nested objects": closed(a=closed(b=closed(c=TEXT, d=INTEGER))),
+    "lists": closed(a=list_of(TEXT), b=list_of(list_of(INTEGER, minItems=1))),
+    "list of objects": closed(a=list_of(closed(x=TEXT, y={"type": "boolean"}))),
+    "exact list": closed(a=list_of(TEXT, minItems=2, maxItems=2)),
+    "text or null": closed(a={"anyOf": [TEXT, {"type": "null"}]}),
+    "text or a small number": closed(a={"anyOf": [TEXT, SMALL]}),
+    "short text or a number": closed(
+        a={"anyOf": [{"type": "string", "maxLength": 9, "pattern": "x"}, SMALL]}
+    ),
+    "text or a list": closed(a={"anyOf": [TEXT, list_of(INTEGER)]}),
+    "constant or null": closed(a={"anyOf": [{"enum": ["a"]}, {"type": "null"}]}),
+    "a union within": closed(a=closed(b={"anyOf": [TEXT, SMALL]})),
+    "one of two types": closed(a={"oneOf": [TEXT, INTEGER]}),
+    "objects that share a key": closed(
+        a={
+            "anyOf": [
+                closed(k={"const": "x"}, v=TEXT),
+                closed(k={"const": "y"}, v=INTEGER),
+            ]
+        }
+    ),
+    "numbers": closed(
+        a={"type": "number", "minimum": -1, "maximum": 2},
+        b={"type": "integer", "multipleOf": 3},
+    ),
+    "anything": closed(a={}, b={"type": "array"}),
+    "any object": closed(a={"type": "object"}),
+    "a table": closed(a={"type": "object", "additionalProperties": SMALL}),
+    "keys like marks": closed(**{'<|"|>': TEXT, "</a>": INTEGER}),
+    "keys that are no names": closed(**{"a b": TEXT, "\u00e9": SMALL, "x:y": TEXT}),
+    "keys of the notation": closed(item=TEXT, invoke=closed(item=list_of(TEXT))),
+    "recursion": closed(t={"$ref": "#/$defs/T"}) | {"$defs": {"T": TREE}},
+    "patterns": closed(
+        a={"type": "string", "pattern": "^[<a-c]{2,4}$"},
+        b={"type": "string", "format": "date"},
+    ),
+    "nullable": closed(a={"type": "string", "nullable": True}),
+    "empty text": closed(a={"type": "string", "maxLength": 0}),
+    "a reference alone": {"$ref": "#/$defs/A", "$defs": {"A": closed(b=TEXT)}},
+}
+# what a family refuses, with the place that the error names
+REFUSED = {
+    ("gemma 4", "keys like marks"): '#/properties/<|"|>',
+    ("minimax 3", "keys like marks"): '#/properties/<|"|>',
+    ("minimax 3", "any object"): "#/properties/a",
+    ("minimax 3", "a table"): "#/properties/a",
+    ("coder", "mixed constants"): "#/properties/a",
+    ("coder", "keys like marks"): '#/properties/<|"|>',
+    ("coder", "keys that are no names"): "#/properties/a b",
+    ("coder", "a reference alone"): "#/$ref",
+}
+
+
+@pytest.fixture(scope="module")
+def walks(puppet: llamacy.Model) -> Walks:
+    return Walks(puppet)
+
+
+@pytest.mark.parametrize("family", ["gemma 4", "minimax 3", "coder"])
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_what_a_constraint_allows_is_read_as_valid_arguments(
+    walks: Walks, family: str, name: str
+) -> None:
+    schema = SCHEMAS[name]
+    tools = [{"function": {"name": "look", "parameters": schema}}]
+    reader = walks.reader(FAMILIES[family][0], tools)
+    if place := REFUSED.get((family, name)):
+        with pytest.raises(llamacy.ConstraintError) as caught:
+            walks.constraint(reader, tools)
+        assert str(caught.value).startswith(f"tools['look']: {place}: wanted")
+        return
+    constraint = walks.constraint(reader, tools)
+    rng = random.Random(f"{family} {name}")
+    for _ in range(3):
+        if (text := walks.text(constraint.fork(), rng)) is None:
+            continue
+        reply = reader.whole(text)
+        assert (reply.text, reply.bad_calls) == ("", ()), text
+        assert reply.tool_calls
+        for call in reply.tool_calls:
+            jsonschema.validate(call.arguments, schema)
+
+
+@pytest.mark.parametrize("family", ["gemma 4", "minimax 3"])
+def test_a_vocabulary_without_the_mark_is_refused(
+    make_tokenizer: Any, family: str
+) -> None:
+    marks = Marks(make_tokenizer(), ())
+    values = {"gemma 4": "braces", "minimax 3": "elements"}[family]
+    with pytest.raises(llamacy.ConstraintError, match="with a token for"):
+        NOTATIONS[values](marks)
+
+
+@pytest.mark.parametrize("family", ["gemma 4", "minimax 3", "coder"])
+def test_a_tool_that_is_not_strict_takes_any_arguments(
+    puppet: llamacy.Model, family: str
+) -> None:
+    strict = {"name": "time", "description": "Time.", "strict": True}
+    free = {"name": "look", "description": "Look.", "parameters": {"type": "object"}}
+    _, said = FAMILIES[family]
+    answer = ask(puppet, family, tools=[strict, free], says=said, max_tokens=600)
+    assert answer.bad_calls == ()
+    (call,) = answer.tool_calls
+    assert (call.name, call.arguments["city"]) == ("look", 'Ro"me')
