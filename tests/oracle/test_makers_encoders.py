@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import llamacy
 from llamacy.config import Pooling
 from tests.oracle.test_encoders import (
+    MODERN,
     N_VOCAB,
     NOMIC,
     SIZES,
@@ -117,6 +118,27 @@ def test_jinas_v3_is_that_of_transformers(
     write(folder, with_adapters(tensors), config)
     assert error(embedded(folder, model, "none"), of_transformers(model)) < 5e-5
     assert "adapters of 2 tasks left out, retrieval.query the first" in caplog.text
+
+
+def test_older_keys_of_modern_bert_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    rotations = {"full_attention": 5e4, "sliding_attention": 500.0}
+    kinds = ["full_attention", "sliding_attention"] * 2 + ["full_attention"]
+    settings = {
+        **MODERN,
+        "rope_parameters": {
+            kind: {"rope_type": "default", "rope_theta": base}
+            for kind, base in rotations.items()
+        },
+        "layer_types": kinds,
+    }
+    model = make(folder, "ModernBertModel", settings)
+    _, config = read(folder)
+    del config["rope_parameters"], config["layer_types"]
+    config |= {"global_rope_theta": 5e4, "local_rope_theta": 500.0}
+    config |= {"global_attn_every_n_layers": 2, "layer_norm_eps": 1.0}
+    write_json(folder / "config.json", config)
+    assert error(embedded(folder, model, "none"), of_transformers(model)) < 5e-5
 
 
 def test_nomics_keys_are_read(tmp_path: Path) -> None:

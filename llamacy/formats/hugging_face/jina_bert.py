@@ -207,21 +207,25 @@ def _defaults(name: str) -> Defaults:
 DEFAULTS: Final[Mapping[str, Defaults]] = {name: _defaults(name) for name in FAMILIES}
 """Keys and defaults of the classes: see `classes`."""
 
+_OF_XLM_ROBERTA: Final = ("XLMRobertaModel", "XLMRobertaForSequenceClassification")
+
 _logger = logging.getLogger("llamacy")
 
 
 def own_class(name: str, config: JsonObject) -> str:
     """Return the name in `FAMILIES` of a class whose name Jina's code uses, too.
 
-    Other names are returned as they are. The places of the code that a file names tell.
+    Other names are returned as they are. The places of the code that a file names tell,
+    or a key that only Jina's code has.
     """
     places = f"{config.get('auto_map')} {config.get('_name_or_path')}"
     if name == "JinaBertModel" and "qk-post-norm" in places:
         return "JinaBertCodeModel"
-    base = "XLMRoberta"
-    if not name.startswith(base) or "XLMRobertaFlash" not in places:
+    is_flash = "XLMRobertaFlash" in places or "use_flash_attn" in config.values
+    if not is_flash or name not in _OF_XLM_ROBERTA:
         return name
     is_rotary = config.get("position_embedding_type") == "rotary"
+    base = "XLMRoberta"
     return name.replace(base, f"{base}Rotary" if is_rotary else f"{base}Flash")
 
 

@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
-from llamacy.config import ModelConfig
+from llamacy.config import ModelConfig, Pooling
 from llamacy.errors import UnsupportedError
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import TextBatch
-from tests.support.encoder_formulas import ENCODERS, N_VOCAB, Encoder
+from tests.support.encoder_formulas import ENCODERS, N_EMBD, N_VOCAB, Encoder
 from tests.support.hugging_face import write_json, write_safetensors
 
 LENGTHS = (1, 9, 30)
@@ -28,10 +28,12 @@ def texts() -> list[list[int]]:
     return [rng.integers(0, N_VOCAB, n).tolist() for n in LENGTHS]
 
 
-def rows_of(path: Path, kind: Any = "plan") -> NDArray[np.float32]:
+def rows_of(
+    path: Path, kind: Any = "plan", pooling: Pooling = "none"
+) -> NDArray[np.float32]:
     with open_model(path) as file:
         executor = load_executor(file, read_config(file), executor=kind, n_threads=2)
-    found: NDArray[np.float32] = executor.embed(TextBatch.of(texts()), "none")
+    found: NDArray[np.float32] = executor.embed(TextBatch.of(texts()), pooling)
     return found
 
 
@@ -50,6 +52,35 @@ def test_rows_are_those_of_the_formula(tmp_path: Path, name: str) -> None:
         assert np.abs(rows_of(folder, kind) - want).max() < 1e-4 * want.std()
     llamacy.convert(folder, file)
     np.testing.assert_array_equal(rows_of(file), rows_of(folder))
+
+
+def test_scores_are_those_of_the_formula(tmp_path: Path) -> None:
+    """Of a reranker of Jina's, whose pooler comes before the classifier."""
+    folder, file = tmp_path / "folder", tmp_path / "model.gguf"
+    encoder = ENCODERS["jina v2"]
+    weights = encoder.write(folder)
+    rng = np.random.default_rng(2)
+    shapes: dict[str, tuple[int, ...]] = {
+        "bert.pooler.dense.weight": (N_EMBD, N_EMBD),
+        "bert.pooler.dense.bias": (N_EMBD,),
+        "classifier.weight": (1, N_EMBD),
+        "classifier.bias": (1,),
+    }
+    head = {
+        name: rng.standard_normal(shape, np.float32) / 4
+        for name, shape in shapes.items()
+    }
+    within = {f"bert.{name}": each for name, each in weights.items()}
+    write_safetensors(folder / "model.safetensors", within | head)
+    name = "JinaBertForSequenceClassification"
+    config = {**encoder.config, "architectures": [name], "num_labels": 1}
+    write_json(folder / "config.json", config)
+    first = np.stack([encoder.rows(weights, ids)[0] for ids in texts()])
+    pooled = first @ head["bert.pooler.dense.weight"].T + head["bert.pooler.dense.bias"]
+    want = np.tanh(pooled) @ head["classifier.weight"].T + head["classifier.bias"]
+    llamacy.convert(folder, file)
+    for path in (folder, file):
+        np.testing.assert_allclose(rows_of(path, pooling="rank"), want, atol=1e-4)
 
 
 @pytest.mark.parametrize("is_zero", [True, False])
