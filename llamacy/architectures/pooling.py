@@ -55,9 +55,9 @@ def pooled(model: Parts, rows: Value, pooling: Pooling) -> Value:
         return ops.mean(_classified(model, rows))
     how = config.pooled_as(pooling)
     x = ops.mean(rows) if how == "mean" else ops.wanted(rows)
-    if pooling == "none" and config.pooling != "none":
-        return x
-    return _classified(model, x) if pooling == "rank" else _dense(model, x)
+    if pooling == "rank":
+        return _classified(model, x)
+    return _dense(model, x) if config.dense_of(pooling) else x
 
 
 def _dense(model: Parts, x: Value) -> Value:

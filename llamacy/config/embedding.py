@@ -63,6 +63,15 @@ class EmbeddingConfig:
     default_prompt: str = ""
     similarity: str = ""
 
+    def dense_of(self, pooling: Pooling) -> tuple[int, ...]:
+        """Return the widths of the dense layers that the results of a pooling meet.
+
+        Rows meet them only in a model that does not pool them.
+        """
+        if pooling == "rank" or (pooling == "none" and self.pooling != "none"):
+            return ()
+        return self.dense
+
     def pooled_as(self, pooling: Pooling) -> Literal["none", "mean", "cls", "last"]:
         """Return how rows are pooled, before a classifier reads the result."""
         if pooling != "rank":

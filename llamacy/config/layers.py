@@ -137,7 +137,7 @@ class ShortConvConfig:
     n_kernel : int
         Tokens that a row sees, its own among them.
     n_after : int
-        Those of them that come after the row; 0 but in an encoder.
+        Tokens among them that come after the row; 0 but in an encoder.
     """
 
     n_kernel: int
@@ -230,7 +230,7 @@ class SelectiveScanConfig:
         Whether that, what writes and what reads are normed where a file has no weights
         for it.
     norm_eps : float
-        What these norms add; 0 for as much as the others.
+        The number that these norms add; 0 for that of the others.
     """
 
     n_channels: int

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import llamacy
 from llamacy.config import Pooling
 from llamacy.errors import ArgumentError, FormatError, UnsupportedError
 from llamacy.formats.gguf.file import open_gguf
@@ -110,6 +111,17 @@ def test_plan_and_reference_agree(
     assert rows.shape == (sum(LENGTHS), N_OUT if name == "lfm2, rows" else N_EMBD)
     assert rows.std() > 0.1
     np.testing.assert_allclose(found, rows, rtol=0, atol=1e-4 * float(rows.std()))
+
+
+def test_rows_of_a_model_without_pooling_are_as_wide_as_its_dense_layer(
+    make_model: Callable[..., Path],
+) -> None:
+    with llamacy.load(make_model("lfm2, rows")) as model:
+        assert model.config.embedding.pooling == "none"
+        (rows,) = model.embed([[1, 2, 3]])
+        assert rows.shape == (3, N_OUT)
+        with pytest.raises(ArgumentError, match=f"from 1 to {N_OUT}, found"):
+            model.embed([[1, 2, 3]], dimensions=N_OUT + 1)
 
 
 @pytest.mark.parametrize("name", ["gemma-embedding", "llama-embed", "lfm2"])

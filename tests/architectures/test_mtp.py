@@ -72,7 +72,8 @@ class SlowHead:
     def __init__(self, path: Path) -> None:
         tensors = gguf.GGUFReader(path).tensors
         self.weights = {each.name: each.data.astype(np.float64) for each in tensors}
-        self.rows: list[Array] = []  # that go into the layer
+        self.keys: list[Any] = []  # of each row
+        self.values: list[Any] = []
 
     def weight(self, name: str) -> Any:
         return self.weights.get(f"blk.{N_LAYER}.{name}.weight")
@@ -96,8 +97,7 @@ class SlowHead:
         embedded = self.norm(table[token], self.weight("nextn.enorm"))
         before = self.norm(before, self.weight("nextn.hnorm"))
         x = self.weight("nextn.eh_proj") @ np.concatenate([embedded, before])
-        self.rows.append(x)
-        x = x + self.attend()
+        x = x + self.attend(self.norm(x, self.weight("attn_norm")))
         y = self.norm(x, self.weight("post_attention_norm"))
         gate, up = self.weight("ffn_gate") @ y, self.weight("ffn_up") @ y
         x = x + self.weight("ffn_down") @ (gate / (1 + np.exp(-gate)) * up)
@@ -110,24 +110,22 @@ class SlowHead:
             )
         return x, output @ x
 
-    def attend(self) -> Any:
-        """Return the result of the last row, which attends to all of them."""
-        keys, values = [], []
-        for position, x in enumerate(self.rows):
-            x = self.norm(x, self.weight("attn_norm"))
-            k = (self.weight("attn_k") @ x).reshape(N_HEAD_KV, D)
-            k = self.norm(k, self.weight("attn_k_norm"))
-            keys.append(self.rotate(k, position))
-            values.append((self.weight("attn_v") @ x).reshape(N_HEAD_KV, D))
+    def attend(self, x: Any) -> Any:
+        """Return the result of a normed row, which attends to those before, too."""
+        position = len(self.keys)
+        k = (self.weight("attn_k") @ x).reshape(N_HEAD_KV, D)
+        k = self.norm(k, self.weight("attn_k_norm"))
+        self.keys.append(self.rotate(k, position))
+        self.values.append((self.weight("attn_v") @ x).reshape(N_HEAD_KV, D))
         both = (self.weight("attn_q") @ x).reshape(N_HEAD, 2, D)
         q = self.norm(both[:, 0], self.weight("attn_q_norm"))
-        q = self.rotate(q, len(self.rows) - 1)
+        q = self.rotate(q, position)
         heads = []
         for head in range(N_HEAD):
             group = head // (N_HEAD // N_HEAD_KV)
-            scores = np.stack(keys)[:, group] @ q[head] / np.sqrt(D)
+            scores = np.stack(self.keys)[:, group] @ q[head] / np.sqrt(D)
             shares = np.exp(scores - scores.max())
-            attended = shares / shares.sum() @ np.stack(values)[:, group]
+            attended = shares / shares.sum() @ np.stack(self.values)[:, group]
             heads.append(attended / (1 + np.exp(-both[head, 1])))
         return self.weight("attn_output") @ np.concatenate(heads)
 

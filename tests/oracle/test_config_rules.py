@@ -174,7 +174,7 @@ def test_a_config_that_transformers_cannot_run_is_refused(
         read_folder_config(read_json(folder / "config.json"), "name")
 
 
-OUTSIDE = ("minicpm", "internlm2")
+OUTSIDE = ("minicpm", "internlm2", "llama_bidirec", "lfm2_bidirectional")
 """Classes whose code is beside their weights, not in transformers."""
 
 

@@ -27,7 +27,8 @@ class Drafter(Protocol):
         most : int
             Most tokens of it, at least 1.
         sequence : SequenceState
-            Holds all tokens of the text but the last.
+            Holds all tokens of the text but the last one, and those before it that had
+            to follow a chosen one.
         """
 
     def chances(self) -> Sequence[float]:

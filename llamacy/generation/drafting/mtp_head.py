@@ -68,6 +68,7 @@ class MtpDrafter(ProposalDrafter):
         ids = list(ids)
         super().__init__(ids)
         self.last = ids[-1]
+        self._n_tokens = len(ids)
         self.sequence: SequenceState | None = None
         self.ahead: Ahead | None = None
         self._head = head
@@ -76,14 +77,18 @@ class MtpDrafter(ProposalDrafter):
         """Add a token to the text."""
         super().accept(token)
         self.last = token
+        self._n_tokens += 1
 
     def replace(self, ids: Iterable[int]) -> None:
         """Go on after other tokens, at least one."""
         ids = list(ids)
         super().replace(ids)
         self.last = ids[-1]
+        self._n_tokens = len(ids)
 
     def _ask(self, most: int, sequence: SequenceState) -> None:
+        if sequence.n_past != self._n_tokens - 1:
+            return  # the head would have to guess what the model makes of the others
         self.sequence = sequence
         self._head.ask(self, most)
 

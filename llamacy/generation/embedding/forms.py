@@ -49,7 +49,7 @@ def form_of(
         The model cannot give it.
     """
     how = _pooling(config, pooling)
-    dense = () if how == "none" else config.embedding.dense
+    dense = config.embedding.dense_of(how)
     n_dim = dense[-1] if dense else config.n_embd
     if dimensions is not None:
         n_dim = checked_integer("dimensions", dimensions, 1, n_dim)

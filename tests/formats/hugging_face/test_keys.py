@@ -2,7 +2,7 @@
 
 `transformers_5.json` holds the keys that transformers 5.24 has for each class, and
 their defaults, without lists of one item a layer; of classes that see images, those of
-their texts. Those of MiniCPM, InternLM 2, Jina's own classes, and of LLaMA and LFM2 as
+their texts. Keys of MiniCPM, InternLM 2, Jina's own classes, and of LLaMA and LFM2 as
 encoders are from the code beside their weights.
 """
 
