@@ -198,21 +198,15 @@ def test_a_model_that_ranks_texts_does_not_embed_them(cross_encoder: Path) -> No
         assert model.embed("a", pooling="cls").shape == (64,)
 
 
-def test_broken_weights_are_found_where_they_act(
-    encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with llamacy.load(encoder, n_threads=1) as model:
-        embed = model.executor.embed
-
-        def broken(texts: TextBatch, pooling: Any) -> Any:
-            found = embed(texts, pooling)
-            found[texts.lengths == 2, 0] = np.nan
-            return found
-
-        monkeypatch.setattr(model.executor, "embed", broken)
-        with pytest.raises(llamacy.ModelOutputError, match=r"^texts\[1\]: an embed"):
-            model.embed(TEXTS)
-        assert model.embed(TEXTS[2:]).shape == (2, 64)
+def test_broken_weights_are_found_where_they_act(write_encoder: WriteEncoder) -> None:
+    with llamacy.load(write_encoder(broken="dog"), n_threads=1) as model:
+        for pooling in ("mean", "none"):
+            options: dict[str, Any] = {"pooling": pooling}
+            with pytest.raises(
+                llamacy.ModelOutputError, match=r"^texts\[2\]: an embed"
+            ):
+                model.embed(["the cat", "", "a dog", "a mat"], **options)
+        assert np.isfinite(model.embed(["the cat", "a mat"])).all()
 
 
 def test_a_call_ends_when_it_is_cancelled_or_its_progress_raises(
