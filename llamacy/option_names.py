@@ -1,7 +1,8 @@
 """Names of options in other libraries, and what to write instead.
 
-Knows the names of llama-cpp-python and llama.cpp, transformers, vLLM, Ollama and
-OpenAI. Read only where a call was given an option that it does not have.
+Knows the names of llama-cpp-python and llama.cpp, transformers, sentence-transformers,
+vLLM, Ollama and OpenAI. Read only where a call was given an option that it does not
+have.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ SYNONYMS = {
     "params": "sampling_params generation_config",
     "n": "num_return_sequences num_samples n_samples",
     "cancel": "cancel_token cancel_event stop_event stopping_criteria",
-    "progress": "use_tqdm progress_callback progress_bar on_progress show_progress",
+    "progress": "use_tqdm progress_callback progress_bar on_progress show_progress "
+    "show_progress_bar",
     "chat_format": "chat_template template chat_handler",
     "template_arguments": "chat_template_kwargs template_kwargs",
     "reasoning_effort": "thinking_effort effort",
@@ -38,6 +40,14 @@ SYNONYMS = {
     "tool_choice": "function_call",
     "strict_tools": "strict",
     "labels": "choices classes candidate_labels options",
+    "pooling": "pooling_type pooling_mode output_value",
+    "dimensions": "truncate_dim dim output_dimension",
+    "normalize": "normalize_embeddings embd_normalize",
+    "truncate": "truncation truncate_prompt_tokens",
+    "documents": "passages texts sentences corpus",
+    "top_n": "top_k k limit",
+    "activation": "activation_fn activation_fct apply_softmax raw_scores",
+    "instruction": "instruct task",
     "add_bos": "add_special_tokens",
     "parse_special": "special",
     # SamplingParams
@@ -126,7 +136,9 @@ ADVICE = {
     "leave it out: drafts have as many tokens as pay, and drafting=False turns them "
     "off": "num_speculative_tokens prompt_lookup_num_tokens num_pred_tokens",
     "not there yet: a text goes on after its prompt only": "suffix",
-    "not there yet: embeddings": "embedding embeddings pooling pooling_type",
+    "leave it out: any model embeds texts, by model.embed": "embedding embeddings",
+    "leave it out: embeddings are an array of NumPy": "convert_to_tensor "
+    "convert_to_numpy",
     "not there yet: models read text alone": "images image videos audio mmproj "
     "clip_model_path",
     "not there yet: texts are drawn, and n of model.generate draws several": (
@@ -149,7 +161,9 @@ HOMES = {
     "dry_sequence_breakers mirostat mirostat_tau mirostat_eta logit_bias "
     "logits_processors seed stop include_stop logprobs prompt_logprobs json_schema "
     "response_format regex choices grammar json_schema_lenient drafting",
-    "model.choose": "labels normalize",
+    "model.choose": "labels",
+    "model.embed": "pooling dimensions normalize prompt_name",
+    "model.rerank": "documents top_n activation instruction",
     "model.tokenize": "add_bos parse_special",
 }
 """The options of calls that are easily taken for one another."""

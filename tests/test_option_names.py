@@ -162,3 +162,23 @@ def test_each_synonym_leads_to_its_option_and_each_advice_is_given() -> None:
 def test_what_is_like_nothing_gets_the_list_of_what_there_is() -> None:
     assert hint("qqq", ["n_ctx", "lora"]) == "wanted one of n_ctx, lora"
     assert hint("qqq", []) == "the call takes none"
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "message"),
+    [
+        ("embed", "normalize_embeddings", "did you mean normalize?"),
+        ("embed", "truncate_dim", "did you mean dimensions?"),
+        ("embed", "convert_to_tensor", "leave it out: embeddings are an array of Nu"),
+        ("embed", "batch_size", "give n_batch to llamacy.load"),
+        ("rerank", "top_k", "did you mean top_n?"),
+        ("generate", "embedding", "leave it out: any model embeds texts, by model.em"),
+        ("generate", "pooling_type", "give pooling to model.embed"),
+    ],
+)
+def test_names_of_sentence_transformers_are_known(
+    model: llamacy.Model, call: str, name: str, message: str
+) -> None:
+    with pytest.raises(llamacy.UnknownOptionError) as caught:
+        getattr(model, call)("text", **{name: 1})
+    assert f"{name}: unknown option; {message}" in str(caught.value)

@@ -53,8 +53,8 @@ def _is_open(model: Model) -> bool:
         return False
 
 
-class LoadedModel(SamplingFields, LoadFields):
-    """The fields of an adapter: a model, how to load it, and how to sample.
+class HeldModel(LoadFields):
+    """The fields of an adapter: a model, and how to load it.
 
     Attributes
     ----------
@@ -121,3 +121,7 @@ class LoadedModel(SamplingFields, LoadFields):
     def _load_now(self) -> Self:
         assert self.loaded
         return self
+
+
+class LoadedModel(SamplingFields, HeldModel):
+    """The fields of an adapter that generates: a model, and how to sample."""

@@ -198,21 +198,13 @@ def test_a_model_that_ranks_texts_does_not_embed_them(cross_encoder: Path) -> No
         assert model.embed("a", pooling="cls").shape == (64,)
 
 
-def test_broken_weights_are_found_where_they_act(
-    encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with llamacy.load(encoder, n_threads=1) as model:
-        embed = model.executor.embed
-
-        def broken(texts: TextBatch, pooling: Any) -> Any:
-            found = embed(texts, pooling)
-            found[texts.lengths == 2, 0] = np.nan
-            return found
-
-        monkeypatch.setattr(model.executor, "embed", broken)
-        with pytest.raises(llamacy.ModelOutputError, match=r"^texts\[1\]: an embed"):
-            model.embed(TEXTS)
-        assert model.embed(TEXTS[2:]).shape == (2, 64)
+def test_broken_weights_are_found_where_they_act(write_encoder: WriteEncoder) -> None:
+    with llamacy.load(write_encoder(broken="dog"), n_threads=1) as model:
+        for pooling in ("mean", "none"):
+            options: dict[str, Any] = {"pooling": pooling}
+            with pytest.raises(llamacy.ModelOutputError, match=r"^texts\[2\]: an emb"):
+                model.embed(["the cat", "", "a dog", "a mat"], **options)
+        assert np.isfinite(model.embed(["the cat", "a mat"])).all()
 
 
 def test_a_call_ends_when_it_is_cancelled_or_its_progress_raises(
@@ -265,6 +257,12 @@ def test_a_closed_model_embeds_nothing(encoder: Path) -> None:
     model.close()
     with pytest.raises(llamacy.ClosedError):
         model.embed("a")
+
+
+def test_a_call_ends_when_its_model_is_closed(encoder: Path) -> None:
+    model = llamacy.load(encoder, n_threads=1, n_batch=8)
+    with pytest.raises(llamacy.ClosedError):
+        model.embed(TEXTS * 100, progress=lambda _: model.close())
 
 
 def test_the_makers_limit_is_the_context_unless_another_is_given(

@@ -150,6 +150,15 @@ def test_a_conversation_that_drops_turns_is_drafted(path: Path) -> None:
         assert found.usage.drafted_tokens > 10
 
 
+def test_the_head_is_not_asked_where_tokens_must_follow_first(model: Model) -> None:
+    pytest.importorskip("llguidance")
+    options: dict[str, Any] = {"regex": "([a-z]{6} and then ){9}", "temperature": 0}
+    wanted = plain(model, PROMPT, **options)
+    found = model.generate(PROMPT, **options)
+    assert (found.text, found.tokens) == (wanted.text, wanted.tokens)
+    assert found.timings.n_passes < wanted.timings.n_passes
+
+
 def test_pages_are_given_back(model: Model) -> None:
     executor = model.executor
     assert isinstance(executor, Plan)

@@ -208,7 +208,7 @@ def _with_classifier(judge: llamacy.Model, source: Path, folder: Path) -> Path:
         ({"top_n": 0}, "top_n: wanted an integer of at least 1, found 0"),
         ({"activation": "relu"}, "activation: wanted one of sigmoid, identity, found"),
         ({"truncate": 1}, "truncate: wanted True or False, found 1"),
-        ({"instruction": "x"}, "instruction: wanted none, as the model is told nothin"),
+        ({"instruction": "x"}, "instruction: wanted none, as the model is told"),
         ({"cancel": 1}, "cancel: wanted something with is_set"),
     ],
 )

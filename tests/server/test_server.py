@@ -17,7 +17,7 @@ import pytest
 import llamacy
 from llamacy.errors import ModelOutputError
 from llamacy.generation.request import Request
-from tests.support.served import obedient, running
+from tests.support.served import Slow, obedient, running
 from tests.support.waiting import wait_until
 
 app = pytest.importorskip("llamacy.server", exc_type=ImportError).app
@@ -305,22 +305,6 @@ def test_half_a_request_costs_nothing(url: str, puppet: llamacy.Model) -> None:
         one.sendall(head.encode())
     assert httpx.get(f"{url}/health").status_code == 200
     assert idle(puppet)
-
-
-class Slow:
-    """Makes every token of a model take a while."""
-
-    def __init__(self, model: llamacy.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-        from dataclasses import replace
-
-        self.go_on = threading.Event()
-        told = model.engine.defaults
-        (said,) = told.logits_processors  # type: ignore[misc]
-        slow = replace(told, logits_processors=(self._wait, said))
-        monkeypatch.setattr(model.engine, "defaults", slow)
-
-    def _wait(self, ids: Any, logits: Any) -> None:
-        self.go_on.wait(10)
 
 
 def test_comments_keep_a_quiet_stream_alive(

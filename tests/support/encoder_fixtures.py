@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support import byte_level_model
@@ -31,9 +32,12 @@ def write_encoder(
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Any],
 ) -> WriteEncoder:
-    """Write a BERT: keyword arguments are keys; `also` names optional tensors."""
+    """Write a BERT: keyword arguments are keys; `also` names optional tensors.
 
-    def write(*, also: tuple[str, ...] = (), **keys: Any) -> Path:
+    `broken` is a word whose embedding has a NaN.
+    """
+
+    def write(*, also: tuple[str, ...] = (), broken: str = "", **keys: Any) -> Path:
         folder = tmp_path_factory.mktemp("encoder")
         tokens = [*MARKS, *(f"▁{word}" for word in WORDS)]
         tokens += [mark + chr(97 + i) for mark in ("▁", "") for i in range(26)]
@@ -58,8 +62,10 @@ def write_encoder(
             "tokenizer.ggml.unknown_token_id": 1,
         }
         shapes = model_shapes(write_gguf, folder, metadata, also)
-        path = folder / "model.gguf"
-        return write_gguf(path, metadata, random_tensors(shapes.items()), "F32")
+        tensors = random_tensors(shapes.items())
+        if broken:
+            tensors["token_embd.weight"][tokens.index(f"▁{broken}"), 3] = np.nan
+        return write_gguf(folder / "model.gguf", metadata, tensors, "F32")
 
     return write
 

@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import llamacy
 from tests.support import puppet, random_model, tool_templates
 from tests.support.waiting import wait_until
@@ -69,3 +71,17 @@ def running(application: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(30)
+
+
+class Slow:
+    """Makes every token of a model take a while."""
+
+    def __init__(self, model: llamacy.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        told = model.engine.defaults
+        (said,) = told.logits_processors  # type: ignore[misc]
+        slow = replace(told, logits_processors=(self._wait, said))
+        monkeypatch.setattr(model.engine, "defaults", slow)
+
+    def _wait(self, ids: Any, logits: Any) -> None:
+        self.go_on.wait(10)

@@ -9,7 +9,10 @@
     calls        tool calls, as each family writes them
     values       arguments in tags, where texts have no quotes
     nested       arguments in a notation of lists and objects other than JSON's
-    notations    those of Gemma 4, of MiniMax M3, and JSON in tags
+    notations    Gemma 4's notation, and JSON in tags
+    elements     MiniMax M3's notation
+    nested_keywords
+                 the keywords of schemas that these can follow
     patterns     texts without quotes, as terminals
     bodies       calls, and the text around them
     constraint   all of these together, for one prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from llamacy.chat.constrained.calls import calls_of
 from llamacy.chat.constrained.lark import Marks, without
@@ -14,6 +14,9 @@ from llamacy.chat.reply.call_forms import CallForm
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.errors import ConstraintError
 from llamacy.structured.form import Form
+
+# what a reader takes for no call without marks, where it begins the answer
+_NO_CALL: Final = r"/[\s\x1c-\x1f]*([^\s\x1c-\x1f{\[`](.|\n)*)?/"
 
 
 class Body(NamedTuple):
@@ -95,6 +98,10 @@ def _free(
         form = replace(form, before=form.before.removeprefix(opening))
     elif opening and form.call.startswith(opening):
         form = replace(form, call=form.call.removeprefix(opening), most=1)
+    elif opening and style is not None and style.is_bare_first:
+        calls = calls_of(tools, form, marks)
+        tail = f"TAIL: {_NO_CALL} & {without(*style.marks)}\n"
+        return Body("(calls | TAIL)", calls.rules + tail, calls.forms)
     else:
         raise ConstraintError(
             "strict: wanted a template that marks where a call begins, found one that "

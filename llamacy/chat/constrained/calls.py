@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from llamacy.chat.constrained.elements import READ_AS_OTHERS, Elements
 from llamacy.chat.constrained.lark import Marks, without
 from llamacy.chat.constrained.nested import NestedValues, sequence
-from llamacy.chat.constrained.notations import (
-    NOTATIONS,
-    READ_AS_OTHERS,
-    Notation,
-    Quoted,
-)
+from llamacy.chat.constrained.notations import Braces, Notation, Quoted
 from llamacy.chat.constrained.values import TextValue, text_value
 from llamacy.chat.constrained.wanted import Tool
 from llamacy.chat.reply.call_forms import CallForm
+from llamacy.chat.reply.tool_call_json import checked_name
 from llamacy.structured.form import Form
 from llamacy.structured.grammar import lark_text
 from llamacy.structured.schema.keywords import ASSERTIONS
@@ -27,8 +24,17 @@ from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.translating import translate
 
 _PLACES: Final = re.compile("«(name|arguments|index|key|value|string)»")
+_NOTATIONS: Final[dict[str, Callable[[Marks], Notation]]] = {
+    "braces": Braces,
+    "elements": Elements,
+}
 _INDEX: Final = "/[0-9]{1,2}/"
 _NAME: Final = re.compile(r"[\w.:/-]+")
+_NAMES: Final = {
+    "json": re.compile(r"[^\\\x00-\x1f]+"),
+    "python": re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*"),
+}
+"""Names that calls can hold, by `CallForm.values`, where not `_NAME`."""
 
 # keywords of an object's schema that say which arguments there are, one by one
 _ONE_BY_ONE: Final = frozenset(
@@ -94,15 +100,12 @@ class _Writer:
 
     def add(self, rule: str, tool: Tool) -> None:
         """Add the rule of a tool's calls."""
-        name = tool.name
-        nested = NOTATIONS.get(self._form.values)
+        nested = _NOTATIONS.get(self._form.values)
+        name = self._name(tool)
         if self._form.values == "json":
-            name = json.dumps(name, ensure_ascii=False)[1:-1]
             self.forms[f"{rule}_json"] = tool.form
             arguments = f"@{rule}_json"
         else:
-            if not _NAME.fullmatch(name):
-                Place(tool.argument, "").refuse("a name that tags can hold", name)
             if nested is not None:
                 arguments = self._nested(rule, tool, nested(self._marks))
             elif tool.is_strict or self._form.values == "python":
@@ -110,8 +113,26 @@ class _Writer:
             else:
                 self._add_free(rule, name)
                 return
-        parts = {"name": self._marks(name), "arguments": arguments, "index": _INDEX}
+        parts = {"name": name, "arguments": arguments, "index": _INDEX}
         self.rules.append(f"{rule}: {self._filled(self._form.call, parts)}\n")
+
+    def _name(self, tool: Tool) -> str:
+        """Return a tool's name as a term; a token's name in it stays text.
+
+        Raises
+        ------
+        ConstraintError
+            No reader would take it for a name.
+        """
+        name = tool.name
+        pattern = _NAMES.get(self._form.values, _NAME)
+        try:
+            is_known = bool(pattern.fullmatch(checked_name(name)))
+        except ValueError:
+            is_known = False
+        if not is_known:
+            Place(tool.argument, "").refuse("a name that calls can hold", name)
+        return lark_text(name)
 
     def _filled(self, text: str, parts: Mapping[str, str]) -> str:
         """Return a form's text as terms, with the parts in their places."""
@@ -126,7 +147,7 @@ class _Writer:
     def _add_free(self, rule: str, name: str) -> None:
         """Add the rule of calls with any arguments, whether they can be read or not."""
         before, _, after = self._form.call.partition("«arguments»")
-        terms = self._filled(before, {"name": self._marks(name), "index": _INDEX})
+        terms = self._filled(before, {"name": name, "index": _INDEX})
         after = after or self._form.after
         self.rules.append(f"{rule}: {terms} {rule}_any\n")
         self.rules.append(self._marks.up_to(f"{rule}_any", after))

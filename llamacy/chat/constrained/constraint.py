@@ -96,6 +96,8 @@ def _usable(
     errors: list[ConstraintError] = []
     for tool in wanted.callable_tools:
         try:
+            if tool.is_strict and form.values != "json":
+                compiler.constraint(tool.form)  # finds what no text follows
             alone = calls_of([tool], form, marks)
             compiler.framed(f"start: calls\n{alone.rules}", alone.forms)
             usable.append(tool)

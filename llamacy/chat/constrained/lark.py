@@ -40,6 +40,11 @@ class Marks:
         terms = (f"<[{p}]>" if isinstance(p, int) else lark_text(p) for p in parts)
         return " ".join(terms)
 
+    def within(self, mark: str, text: str) -> str:
+        """Return a text in which only one mark counts, whatever else it spells."""
+        parts = [lark_text(part) if part else "" for part in text.split(mark)]
+        return f" {self(mark)} ".join(parts)
+
     def is_token(self, mark: str) -> bool:
         """Whether a mark begins with a token, so that no text can be taken for it."""
         match self._tokenizer.split(mark):

@@ -6,24 +6,22 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from llamacy.chat.constrained.nested_keywords import check_known, constants, enforced
 from llamacy.chat.constrained.notations import Notation
 from llamacy.chat.reply.schema_types import UNKNOWN, ValueTypes, parameter_types
 from llamacy.structured.form import Form
 from llamacy.structured.options import schema_form
-from llamacy.structured.schema.alternatives import are_disjoint, implied_type, type_of
+from llamacy.structured.schema.alternatives import are_disjoint, implied_type
 from llamacy.structured.schema.keywords import (
     ASSERTIONS,
     COMBINING,
-    NOT_ENFORCED,
     NUMBER,
-    OF_TYPE,
 )
 from llamacy.structured.schema.objects import shape
 from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.references import References
 from llamacy.structured.schema.strings import counts
 from llamacy.structured.schema.translating import translate
-from llamacy.structured.schema.unenforced import is_harmless
 
 _NUMBERS: Final = {  # that a float has, and Python's limit of digits
     "integer": "/-?(0|[1-9][0-9]{0,99})/",
@@ -110,7 +108,7 @@ class NestedValues:
         if "$ref" in whole and whole.get("type") == "object":
             whole = {key: whole[key] for key in whole if key != "type"}
         node, at = self._target(whole, at)
-        self._check(self._enforced(node, at), at, "object")
+        check_known(enforced(node, at), at, "object")
         return self._object(
             node,
             at,
@@ -135,7 +133,7 @@ class NestedValues:
         if node is False:
             at.refuse("a schema that something fits", node)
         node = {} if node is True else node
-        keywords = self._enforced(node, at)
+        keywords = enforced(node, at)
         if keywords.keys() & COMBINING:
             return self._combined(keywords, at, types)
         if "enum" in keywords or "const" in keywords:
@@ -159,7 +157,7 @@ class NestedValues:
             return self._number(name, node)
         if name == "string":
             return self._text(node, at, types)
-        self._check(node, at, name)
+        check_known(node, at, name)
         key = (at.pointer, name, types.key)
         if key not in self._known:
             self._known[key] = rule = self._new()
@@ -188,24 +186,7 @@ class NestedValues:
         return self._either(written)
 
     def _constants(self, node: Mapping[str, Any], at: Place, types: ValueTypes) -> str:
-        if rest := node.keys() - {"type", "enum", "const"}:
-            at.refuse("constants alone, without other keywords", sorted(rest))
-        if "enum" in node and "const" in node:
-            at.refuse("either enum or const", "both")
-        values = [node["const"]] if "const" in node else node["enum"]
-        named = node.get("type")
-        if named is not None:
-            names = {named} if isinstance(named, str) else {*named}
-            if "integer" in names and "number" not in names:
-                values = [
-                    value
-                    for value in values
-                    if not isinstance(value, float) or value.is_integer()
-                ]
-                names.add("number")
-            values = [value for value in values if type_of(value) in names]
-        if not values:
-            at.refuse("a constant of its type", node)
+        values = constants(node, at)
         written = [self._constant(value, at, types) for value in values]
         return self._either(list(dict.fromkeys(written)))
 
@@ -217,7 +198,7 @@ class NestedValues:
             found = None
         if _plain(found) != _plain(value) or (found is None and value is not None):
             at.refuse("constants that can be told from values of other types", value)
-        return self._notation.marks(text)
+        return self._notation.written(text)
 
     def _any(self, types: ValueTypes) -> str:
         """Return any value."""
@@ -321,33 +302,6 @@ class NestedValues:
         value = self._value(others, at / "additionalProperties", types)
         pair = notation.free_member(value)
         return notation.mapped(f"({pair} ({self._between} {pair})*)?")
-
-    @staticmethod
-    def _enforced(node: Mapping[str, Any], at: Place) -> dict[str, Any]:
-        """Return the keywords that forbid anything, or refuse one of them."""
-        keywords = {key: node[key] for key in node if key in ASSERTIONS}
-        for keyword in keywords.keys() & NOT_ENFORCED:
-            if is_harmless(node, keyword):
-                del keywords[keyword]
-            elif keyword != "unevaluatedProperties":
-                (at / keyword).refuse("a keyword that this form of calls has", keyword)
-        return keywords
-
-    @staticmethod
-    def _check(node: Mapping[str, Any], at: Place, name: str) -> None:
-        """Refuse keywords about a list or an object that no rule is made of."""
-        known = {
-            "array": {"items", "minItems", "maxItems"},
-            "object": {
-                *("properties", "required", "additionalProperties"),
-                *("unevaluatedProperties", "patternProperties"),
-            },
-        }[name]
-        for keyword in node:
-            is_other = keyword in OF_TYPE[name] and keyword not in known
-            is_combined = keyword in COMBINING or keyword in ("enum", "const")
-            if is_other or is_combined:
-                (at / keyword).refuse("a keyword that this form of calls has", keyword)
 
     def _target(self, node: Any, at: Place) -> tuple[Any, Place]:
         """Return the target of a schema that is a reference alone, and its place."""

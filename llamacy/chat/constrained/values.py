@@ -116,7 +116,10 @@ def _union(
         return TextValue([], _ANY_TEXT, is_other=False)
     is_free = _ANY_TEXT in patterns
     return TextValue(
-        [] if is_free else texts, patterns[0] if patterns else None, others=others
+        texts=[] if is_free else texts,
+        pattern=patterns[0] if patterns else None,
+        is_other=types != frozenset(["string"]),
+        others=others,
     )
 
 

@@ -65,13 +65,16 @@ class ReplyStyle:
         return is_addressed or not self.names or self.tool_calls is not None
 
     def with_marked_calls(self) -> ReplyStyle:
-        """Return a style in which calls without marks are text, if calls have marks."""
+        """Return a style in which calls without marks are text, if calls have marks.
+
+        Where they have none and are JSON, they count where the answer begins.
+        """
         calls, form = self.tool_calls, self.call_form
         if calls is None or form is None or not calls.open:
             return self
-        if not (form.before or form.call).startswith(calls.open):
-            return self
-        return replace(self, tool_calls=replace(calls, bare=""))
+        if (form.before or form.call).startswith(calls.open):
+            return replace(self, tool_calls=replace(calls, bare=""))
+        return replace(self, tool_calls=replace(calls, is_bare_first=True))
 
     @property
     def call_form(self) -> CallForm | None:

@@ -52,6 +52,8 @@ class ToolCallStyle:
         calls have marks in any case.
     bare_end : str
         The closing tag of a bare call, if it begins with a tag.
+    is_bare_first : bool
+        Whether a call without marks counts at the beginning of an answer only.
     must_close : bool
         Whether a call that nothing ends is malformed, for it may be cut off.
     others : tuple of str
@@ -71,6 +73,7 @@ class ToolCallStyle:
     inside: MakeInside = InQuotes
     bare: str = "json"
     bare_end: str = ""
+    is_bare_first: bool = False
     must_close: bool = False
     others: tuple[str, ...] = ()
     write: Write | None = None

@@ -86,6 +86,9 @@ class ToolCallSplitter:
         at = self._heads.search(before, 0)
         while at is not None:
             self._pass_over(before[shown:at])
+            if self._style.is_bare_first and not self._is_first(before[:at]):
+                shown = at
+                break
             head = self._head_at(at, is_final=is_final)
             if head.kind is not Kind.TEXT:
                 yield from self._show(before[:at])
@@ -107,6 +110,10 @@ class ToolCallSplitter:
         yield from self._show(before)
         self._held = after
         return mark is not None
+
+    def _is_first(self, before: str) -> bool:
+        """Whether nothing of the answer stands before what follows a text."""
+        return not (self._has_text or self._has_calls or before.strip())
 
     def _is_stray(self, before: str) -> bool:
         """Whether a closing mark, which no other opened, stands behind a call."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import llamacy
+from llamacy.chat.constrained.elements import Elements
 from llamacy.chat.constrained.lark import Marks
-from llamacy.chat.constrained.notations import NOTATIONS
+from llamacy.chat.constrained.notations import Braces
 from tests.chat.constrained.test_tools import ask
 from tests.chat.reply.test_known_styles import FAMILIES
 from tests.support.walked_calls import Walks
@@ -53,6 +54,8 @@ SCHEMAS: Any = {
     "short text or a number": closed(
         a={"anyOf": [{"type": "string", "maxLength": 9, "pattern": "x"}, SMALL]}
     ),
+    "text by one of": closed(a={"oneOf": [{"type": "string", "format": "time"}]}),
+    "impossible text": closed(a={"type": "string", "pattern": "^a$", "minLength": 3}),
     "text or a list": closed(a={"anyOf": [TEXT, list_of(INTEGER)]}),
     "constant or null": closed(a={"anyOf": [{"enum": ["a"]}, {"type": "null"}]}),
     "a union within": closed(a=closed(b={"anyOf": [TEXT, SMALL]})),
@@ -90,6 +93,9 @@ REFUSED = {
     ("minimax 3", "keys like marks"): '#/properties/<|"|>',
     ("minimax 3", "any object"): "#/properties/a",
     ("minimax 3", "a table"): "#/properties/a",
+    ("gemma 4", "impossible text"): "#/properties/a",
+    ("minimax 3", "impossible text"): "#/properties/a",
+    ("coder", "impossible text"): "#/properties/a",
     ("coder", "mixed constants"): "#/properties/a",
     ("coder", "keys like marks"): '#/properties/<|"|>',
     ("coder", "keys that are no names"): "#/properties/a b",
@@ -113,7 +119,7 @@ def test_what_a_constraint_allows_is_read_as_valid_arguments(
     if place := REFUSED.get((family, name)):
         with pytest.raises(llamacy.ConstraintError) as caught:
             walks.constraint(reader, tools)
-        assert str(caught.value).startswith(f"tools['look']: {place}: wanted")
+        assert str(caught.value).startswith(f"tools['look']: {place}: ")
         return
     constraint = walks.constraint(reader, tools)
     rng = random.Random(f"{family} {name}")
@@ -127,14 +133,12 @@ def test_what_a_constraint_allows_is_read_as_valid_arguments(
             jsonschema.validate(call.arguments, schema)
 
 
-@pytest.mark.parametrize("family", ["gemma 4", "minimax 3"])
+@pytest.mark.parametrize("notation", [Braces, Elements])
 def test_a_vocabulary_without_the_mark_is_refused(
-    make_tokenizer: Any, family: str
+    make_tokenizer: Any, notation: type[Braces | Elements]
 ) -> None:
-    marks = Marks(make_tokenizer(), ())
-    values = {"gemma 4": "braces", "minimax 3": "elements"}[family]
     with pytest.raises(llamacy.ConstraintError, match="with a token for"):
-        NOTATIONS[values](marks)
+        notation(Marks(make_tokenizer(), ()))
 
 
 @pytest.mark.parametrize("family", ["gemma 4", "minimax 3", "coder"])
@@ -148,3 +152,27 @@ def test_a_tool_that_is_not_strict_takes_any_arguments(
     assert answer.bad_calls == ()
     (call,) = answer.tool_calls
     assert (call.name, call.arguments["city"]) == ("look", 'Ro"me')
+
+
+@pytest.mark.parametrize("family", ["hermes", "kimi", "lfm 2", "gemma 4", "minimax 3"])
+def test_names_of_control_tokens_are_text_in_values_and_refused_as_names(
+    walks: Walks, puppet: llamacy.Model, family: str
+) -> None:
+    """`<|im_end|>` as a token would end the answer, and `<tool_call>` begin another."""
+    names = ["<|im_end|>", "<tool_call>", "[ARGS]"]
+    schema = closed(a={"enum": names}, b={"const": ["<|im_end|>"]})
+    tools: Any = [{"function": {"name": "look", "parameters": schema}}]
+    reader = walks.reader(FAMILIES[family][0], tools)
+    text = walks.text(walks.constraint(reader, tools), random.Random(0))
+    assert text is not None
+    reply = reader.whole(text)
+    assert (reply.text, reply.bad_calls) == ("", ())
+    for call in reply.tool_calls:
+        jsonschema.validate(call.arguments, schema)
+    for name in (*names, "a b", 'a"b', "a\\b"):
+        tools[0]["function"]["name"] = name
+        with pytest.raises(llamacy.ConstraintError, match="a name that calls can hold"):
+            walks.constraint(walks.reader(FAMILIES[family][0], tools), tools)
+    with pytest.raises(llamacy.ConstraintError, match="a name that calls can hold"):
+        tool = {"name": "<|im_end|>", "description": "x"}
+        ask(puppet, family, tools=[tool], tool_choice="required")

@@ -329,8 +329,34 @@ def test_any_is_a_word_unless_a_tool_has_that_name(puppet: llamacy.Model) -> Non
     assert ask(puppet, "hermes", tools=tools, tool_choice="required").tool_calls
 
 
+@pytest.mark.parametrize("family", ["llama 3.1", "llama 3.2", "plain json"])
+def test_where_calls_are_bare_json_an_answer_is_one_call_or_text(
+    puppet: llamacy.Model, family: str
+) -> None:
+    options: Any = {"strict_tools": True, "max_tokens": 900}
+    call = '{"name": "look", "parameters": {"city": 1}}'
+    answer = ask(puppet, family, says=call, **options)
+    assert [is_valid(one) for one in answer.tool_calls] == [True]
+    for says in (
+        f"I look.\n{call}",
+        f"I look.\n\n```json\n{call}\n```",
+        "No [look].",
+        "",
+    ):
+        answer = ask(puppet, family, says=says, **options)
+        assert (answer.text, answer.tool_calls) == (says, ())
+        assert answer.finish_reason == "stop"
+    for says in (f" {call}", f"[{call}]", f"```json\n{call}\n```", f"\x1c{call}"):
+        answer = ask(puppet, family, says=says, **options)
+        assert all(is_valid(one) for one in answer.tool_calls)
+    spelt = "<|python_tag\u2581|>".replace("\u2581", "") + call
+    answer = ask(puppet, family, says=f"I look.\n{spelt}", **options)
+    assert all(is_valid(one) for one in answer.tool_calls)
+
+
+@pytest.mark.parametrize("family", ["minicpm", "functionary"])
 def test_a_template_that_marks_no_calls_cannot_be_strict_about_them(
-    puppet: llamacy.Model,
+    puppet: llamacy.Model, family: str
 ) -> None:
     with pytest.raises(llamacy.ConstraintError, match='use tool_choice="required"'):
-        ask(puppet, "llama 3.1", strict_tools=True)
+        ask(puppet, family, strict_tools=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import llamacy
+from tests.support.served import Slow, running
 from tests.support.waiting import wait_until
 
 anthropic = pytest.importorskip("anthropic")
@@ -225,3 +227,26 @@ def test_closing_a_stream_frees_the_model(create: Any, puppet: llamacy.Model) ->
     next(iter(stream))
     stream.close()
     wait_until(lambda: puppet.engine.load().n_active == 0)
+
+
+def test_the_key_may_be_a_token_and_comments_are_ignored(
+    puppet: llamacy.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.server import app
+
+    slow = Slow(puppet, monkeypatch)
+    threading.Timer(0.4, slow.go_on.set).start()
+    ask: dict[str, Any] = {"model": "puppet", "max_tokens": 9}
+    ask["messages"] = user("say yes")
+    with running(app({"puppet": puppet}, api_keys=["k"], quiet_seconds=0.1)) as url:
+        with anthropic.Anthropic(base_url=url, auth_token="k") as client:
+            with client.messages.stream(**ask) as stream:
+                assert stream.get_final_text() == "yes"
+            # whatever the version is
+            headers = {"anthropic-version": "2023-06-01"}
+            client.messages.create(**ask, extra_headers=headers)
+        with anthropic.Anthropic(base_url=url, api_key="k") as client:
+            client.messages.create(**ask)
+        with anthropic.Anthropic(base_url=url, api_key="x") as client:
+            with pytest.raises(anthropic.AuthenticationError):
+                client.messages.create(**ask)

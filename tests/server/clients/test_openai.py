@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import llamacy
-from tests.support.served import obedient, running
+from tests.support.served import Slow, obedient, running
 from tests.support.waiting import wait_until
 
 openai = pytest.importorskip("openai")
@@ -416,3 +416,19 @@ def test_async_clients_share_the_model(url: str) -> None:
         return [answer.choices[0].message.content for answer in answers]
 
     assert asyncio.run(main()) == [str(i + 30) for i in range(12, 24)]
+
+
+def test_comments_in_a_quiet_stream_are_ignored(
+    puppet: llamacy.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.server import app
+
+    slow = Slow(puppet, monkeypatch)
+    threading.Timer(0.4, slow.go_on.set).start()
+    with (
+        running(app({"puppet": puppet}, quiet_seconds=0.1)) as url,
+        openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as client,
+    ):
+        chunks = list(client.chat.completions.create(**yes(), stream=True))
+    assert all(chunk.choices for chunk in chunks)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "yes"
