@@ -109,7 +109,7 @@ def choose_parts(
 
 
 def _growing(requests: Sequence[AnyRequest], n_rows: int) -> dict[AnyRequest, int]:
-    """Return the texts that grow in a pass of so many rows, and how many each needs.
+    """Return the texts that grow in a pass of `n_rows`, and the rows each needs.
 
     A text that tokens must follow reads these and grows at once, if there is room.
     """

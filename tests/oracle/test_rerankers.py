@@ -81,7 +81,7 @@ def test_cross_encoders_read_pairs_as_transformers_does(
     for query in QUERIES:
         wanted = []
         for document in DOCUMENTS:
-            # in lists: alone, an empty document would be none
+            # in lists: an empty document by itself would count as absent
             pair = tokenizer(
                 [query],
                 [document],

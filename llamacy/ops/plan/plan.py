@@ -314,7 +314,7 @@ class Plan(HeldMemory, DraftingPlan):
     ) -> PassReport:
         """Run passes of that many rows, and tell what each of their steps takes.
 
-        Those of an encoder embed a text, with nothing before it.
+        Passes of an encoder embed a text, with nothing before it.
 
         Parameters
         ----------
