@@ -97,11 +97,6 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
 """Classes that differ by a part that embeddings do without."""
 
 
-def with_sizes(config: JsonObject) -> JsonObject:
-    """Return config.json as it is: layers are alike."""
-    return config
-
-
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add how rows are pooled, or become what a classifier reads.
 
@@ -127,4 +122,5 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     metadata.integer(f"{architecture}.{ours}", POOLINGS.index(known[found]))
 
 
+with_sizes = encoders.with_sizes
 lacked_parts = encoders.lacked_parts
