@@ -63,7 +63,7 @@ FLASH_BERT: Final = {
     "emb_ln.": "model.emb_ln.",
     "pooler.": "model.pooler.",
 }
-"""Those of encoders whose code is made of flash-attention's BERT."""
+"""The same of encoders whose code is made of flash-attention's BERT."""
 
 
 def also_within(names: Mapping[str, str], *models: str) -> dict[str, str]:
