@@ -19,14 +19,9 @@ def _encoder(
     n_embd: int, n_head: int, n_ff: int, n_ctx: int, n_types: int = 2, **more: Any
 ) -> dict[str, Any]:
     """Return the keys of an encoder."""
-    keys = sizes(n_embd, n_head, n_head, n_embd // n_head, n_ff, context_length=n_ctx)
-    return {
-        **keys,
-        **{f".{key.replace('__', '.')}": value for key, value in more.items()},
-        ".pooling_type": 1,
-        ".attention.causal": False,
-        "tokenizer.ggml.token_type_count": n_types,
-    }
+    head_dim = n_embd // n_head
+    keys = sizes(n_embd, n_head, n_head, head_dim, n_ff, context_length=n_ctx, **more)
+    return _both_ways(keys) | {"tokenizer.ggml.token_type_count": n_types}
 
 
 def _both_ways(keys: Mapping[str, Any], pooling: int = 1) -> dict[str, Any]:

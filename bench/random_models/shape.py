@@ -36,7 +36,10 @@ _DIVISORS: Final = {
         *(".attention.key_length_mla", ".attention.value_length_mla"),
         *(".attention.kv_lora_rank", ".attention.q_lora_rank", ".kda.head_dim"),
     ),
-    (4, 1): (".rope.dimension_sections",),
+    (4, 1): (
+        *(".rope.dimension_sections", ".ssm.inner_size", ".ssm.time_step_rank"),
+        ".ssm.group_count",
+    ),
 }
 _MOST: Final = {
     ".context_length": 512,

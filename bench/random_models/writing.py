@@ -58,7 +58,7 @@ def write_random_model(
 
 
 def write_tiny_model(shape: Shape, path: Path, type_name: str = "Q8_0") -> None:
-    """Write a model of the same kind with small sizes, of about a megabyte."""
+    """Write a model of the same kind with small sizes, mostly of a megabyte or two."""
     metadata = shape.tiny_metadata() | vocabulary(TINY_VOCAB)
     _write(shape, metadata, path, type_name, 0)
 

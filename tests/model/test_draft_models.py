@@ -274,8 +274,7 @@ def test_a_token_more_is_worth_its_share_of_the_time() -> None:
     one: Any = Drafter()
     assert Worth(1, costs, 0.1).of_another(one) == pytest.approx(7.2)
     assert Worth(1, costs, 2.0).of_another(one) == pytest.approx(0.36)
-    worth = Worth(4, costs, 2.0)
-    worth.n_sharing = 4
+    worth = Worth(4, costs, 2.0, n_sharing=4)
     assert worth.of_another(one) == pytest.approx(0.72 / 0.5 / 4)
     worth.note_pass([one, one], 2.0)
     assert worth.n_sharing == 2

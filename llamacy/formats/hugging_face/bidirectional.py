@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
+from llamacy.config import Pooling
 from llamacy.formats.gguf.embedding import LATE, POOLINGS
 from llamacy.formats.hugging_face import encoders, lfm2
 from llamacy.formats.hugging_face.common_keys import LLAMA, Defaults
@@ -21,8 +22,10 @@ from llamacy.formats.metadata import Metadata
 NAMES: Final = ("eurobert", "llama-embed")
 _CLASSIFIER: Final = "EuroBertForSequenceClassification"
 _RERANKER: Final = "LlamaBidirectionalForSequenceClassification"
-_POOLINGS: Final = {"avg": "mean", "mean": "mean", "cls": "cls", "bos": "cls"}
-_LAST: Final = {"last": "last"}
+_POOLINGS: Final[Mapping[str, Pooling]] = {
+    **{"avg": "mean", "mean": "mean", "cls": "cls", "bos": "cls"},
+    "last": "last",
+}
 _LATE: Final = "late"
 
 _EUROBERT: Final = Family(
@@ -97,11 +100,6 @@ SAME_CLASSES: Final[Mapping[str, str]] = {
 """Classes that differ by a part that embeddings do without."""
 
 
-def with_sizes(config: JsonObject) -> JsonObject:
-    """Return config.json as it is: layers are alike."""
-    return config
-
-
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add how rows are pooled, or become what a classifier reads.
 
@@ -120,11 +118,11 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     if found == _LATE and is_classifier:
         metadata.flag(f"{architecture}.{LATE}", True)
         return
-    known: Mapping[str, Any] = _POOLINGS | _LAST
-    if found not in known:
-        config.refuse(key, f"one of {', '.join(known)}", found)
+    if found not in _POOLINGS:
+        config.refuse(key, f"one of {', '.join(_POOLINGS)}", found)
     ours = "classifier.pooling_type" if is_classifier else "pooling_type"
-    metadata.integer(f"{architecture}.{ours}", POOLINGS.index(known[found]))
+    metadata.integer(f"{architecture}.{ours}", POOLINGS.index(_POOLINGS[found]))
 
 
+with_sizes = encoders.with_sizes
 lacked_parts = encoders.lacked_parts

@@ -48,17 +48,30 @@ _LAYER: Final = {
 }
 
 
-def names_within(base: str) -> dict[str, str]:
-    """Return the beginnings of names without that of the model within, and with it."""
+BERT: Final = {
+    "encoder.layer.": "model.layers.",
+    "embeddings.word_embeddings.": "model.embed_tokens.",
+    "embeddings.": "model.embeddings.",
+    "pooler.": "model.pooler.",
+}
+"""The beginnings of BERT's names, and the usual ones."""
+
+FLASH_BERT: Final = {
+    "encoder.layers.": "model.layers.",
+    "embeddings.word_embeddings.": "model.embed_tokens.",
+    "embeddings.": "model.embeddings.",
+    "emb_ln.": "model.emb_ln.",
+    "pooler.": "model.pooler.",
+}
+"""The same of encoders whose code is made of flash-attention's BERT."""
+
+
+def also_within(names: Mapping[str, str], *models: str) -> dict[str, str]:
+    """Return beginnings of names, and those of the same names within other models."""
     return {
         start + theirs: ours
-        for start in ("", f"{base}.")
-        for theirs, ours in {
-            "encoder.layer.": "model.layers.",
-            "embeddings.word_embeddings.": "model.embed_tokens.",
-            "embeddings.": "model.embeddings.",
-            "pooler.": "model.pooler.",
-        }.items()
+        for start in ("", *(f"{model}." for model in models))
+        for theirs, ours in names.items()
     }
 
 
@@ -66,7 +79,7 @@ _BERT: Final = Family(
     architecture="bert",
     layer=_LAYER,
     outside=_OUTSIDE,
-    renamed=names_within("bert"),
+    renamed=also_within(BERT, "bert"),
     without=frozenset({"output_norm", "output"}),
     idle=("model.pooler.", "cls."),
     always_biased=frozenset({*_LAYER.values(), "token_embd_norm"}),
@@ -85,7 +98,7 @@ _BERT_CLASSIFIER: Final = replace(
 )
 _ROBERTA: Final = replace(
     _BERT,
-    renamed=names_within("roberta"),
+    renamed=also_within(BERT, "roberta"),
     forms={"position_embd": "last_rows"},
     idle=("model.pooler.", "lm_head."),
 )
@@ -110,15 +123,14 @@ _DISTILBERT: Final = replace(
         "model.embeddings.position_embeddings": "position_embd",
         "model.embeddings.LayerNorm": "token_embd_norm",
     },
-    renamed={
-        start + theirs: ours
-        for start in ("", "distilbert.")
-        for theirs, ours in {
+    renamed=also_within(
+        {
             "transformer.layer.": "model.layers.",
             "embeddings.word_embeddings.": "model.embed_tokens.",
             "embeddings.": "model.embeddings.",
-        }.items()
-    },
+        },
+        "distilbert",
+    ),
     idle=("vocab_",),
 )
 

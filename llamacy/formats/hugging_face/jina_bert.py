@@ -37,7 +37,7 @@ _V2: Final = Family(
         "mlp.layernorm": "layer_output_norm",
     },
     outside={**_TYPES, "model.embeddings.LayerNorm": "token_embd_norm"},
-    renamed=encoders.names_within("bert"),
+    renamed=encoders.also_within(encoders.BERT, "bert"),
     without=frozenset({"output_norm", "output"}),
     halves={"ffn_up": "ffn_gate"},
     idle=("model.pooler.", "cls."),
@@ -85,17 +85,7 @@ _V3: Final = Family(
         "norm2": "layer_output_norm",
     },
     outside={**_TYPES, "model.emb_ln": "token_embd_norm"},
-    renamed={
-        start + theirs: ours
-        for start in ("", "roberta.")
-        for theirs, ours in {
-            "encoder.layers.": "model.layers.",
-            "embeddings.word_embeddings.": "model.embed_tokens.",
-            "embeddings.": "model.embeddings.",
-            "emb_ln.": "model.emb_ln.",
-            "pooler.": "model.pooler.",
-        }.items()
-    },
+    renamed=encoders.also_within(encoders.FLASH_BERT, "roberta"),
     without=frozenset({"output_norm", "output"}),
     idle=("model.pooler.", "lm_head."),
     always_biased=frozenset(
@@ -248,11 +238,6 @@ COMPUTED: Final = {
 """Functions that derive the keys of the classes of v3."""
 
 
-def with_sizes(config: JsonObject) -> JsonObject:
-    """Return config.json as it is: layers are alike."""
-    return config
-
-
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the keys that no other family has; say which adapters are left out.
 
@@ -279,6 +264,5 @@ def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
         )
 
 
-def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
-    """Name the parts that each layer lacks: none."""
-    return encoders.lacked_parts(config)
+with_sizes = encoders.with_sizes
+lacked_parts = encoders.lacked_parts

@@ -28,16 +28,15 @@ _EMBEDDER: Final = Family(
         "mlp.Wo": "ffn_down",
     },
     outside={"model.embeddings.norm": "token_embd_norm"},
-    renamed={
-        start + theirs: ours
-        for start in ("", "model.")
-        for theirs, ours in {
+    renamed=encoders.also_within(
+        {
             "embeddings.tok_embeddings.": "model.embed_tokens.",
             "embeddings.": "model.embeddings.",
             "layers.": "model.layers.",
             "final_norm.": "model.norm.",
-        }.items()
-    },
+        },
+        "model",
+    ),
     without=frozenset({"output"}),
     idle=("head.", "decoder."),
     eps="norm_eps",
@@ -139,11 +138,6 @@ def with_computed_keys(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def with_sizes(config: JsonObject) -> JsonObject:
-    """Return config.json as it is: layers are alike."""
-    return config
-
-
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the keys that no other family has.
 
@@ -168,3 +162,6 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     n_layer = config.integer("num_hidden_layers", 1, MAX_CTX)
     none: frozenset[str] = frozenset()
     return frozenset({"attn_norm"}), *(none,) * (n_layer - 1)
+
+
+with_sizes = encoders.with_sizes

@@ -36,17 +36,7 @@ _DENSE: Final = Family(
         "norm2": "layer_output_norm",
     },
     outside=_OUTSIDE,
-    renamed={
-        start + theirs: ours
-        for start in ("", "nomic_bert.", "bert.")
-        for theirs, ours in {
-            "encoder.layers.": "model.layers.",
-            "embeddings.word_embeddings.": "model.embed_tokens.",
-            "embeddings.": "model.embeddings.",
-            "emb_ln.": "model.emb_ln.",
-            "pooler.": "model.pooler.",
-        }.items()
-    },
+    renamed=encoders.also_within(encoders.FLASH_BERT, "nomic_bert", "bert"),
     without=frozenset({"output_norm", "output"}),
     idle=("model.pooler.", "cls."),
     eps="layer_norm_eps",
@@ -191,11 +181,6 @@ def with_computed_keys(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def with_sizes(config: JsonObject) -> JsonObject:
-    """Return config.json as it is: layers are alike, or have experts."""
-    return config
-
-
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the keys that no other family has.
 
@@ -225,3 +210,6 @@ def lacked_parts(config: JsonObject) -> tuple[frozenset[str], ...]:
     if not are_sparse:
         return encoders.lacked_parts(config)
     return tuple(none if is_sparse else of_experts for is_sparse in are_sparse)
+
+
+with_sizes = encoders.with_sizes

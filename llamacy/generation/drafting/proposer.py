@@ -104,8 +104,7 @@ class Proposer(ABC, Generic[DrafterT]):
     def _write(
         self, asked: Mapping[DrafterT, int], n_texts: int, costs: RowCosts
     ) -> None:
-        worth = Worth(n_texts, costs, self._pass_cost(costs))
-        worth.n_sharing = len(asked)
+        worth = Worth(n_texts, costs, self._pass_cost(costs), len(asked))
         rows = self._begin([one for one in asked if self._is_worth_reading(one, worth)])
         while rows:
             self._run(rows)

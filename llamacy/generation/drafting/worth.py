@@ -20,15 +20,19 @@ class Worth:
         The costs of such passes.
     pass_cost : float
         The cost of a pass that proposes tokens, in the same unit.
+    n_sharing : int, default 1
+        Texts that share the next such pass.
 
     Attributes
     ----------
     n_sharing : int
-        Texts that the next pass that proposes is of.
+        Texts that share the next pass that proposes tokens.
     """
 
-    def __init__(self, n_texts: int, costs: RowCosts, pass_cost: float) -> None:
-        self.n_sharing = 1
+    def __init__(
+        self, n_texts: int, costs: RowCosts, pass_cost: float, n_sharing: int = 1
+    ) -> None:
+        self.n_sharing = n_sharing
         self._n_tokens = float(n_texts)  # that the pass probably leads to
         self._cost = costs.of(n_texts)
         self._per_row = costs.per_row

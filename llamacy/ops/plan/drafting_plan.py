@@ -30,6 +30,8 @@ class DraftingPlan:
 
         Raises
         ------
+        ArgumentError
+            The plan has no passes of a head.
         OutOfMemoryError
             There is no memory for it.
         ClosedError
@@ -64,6 +66,8 @@ class DraftingPlan:
 
         Raises
         ------
+        ArgumentError
+            The plan has no passes of a head.
         OutOfMemoryError
             There is no memory for the pages of the new tokens.
         ClosedError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ MAX_REPETITIONS = 1000
 """Most passes that are timed."""
 
 _SEED = 0
+
+Clock: TypeAlias = NDArray[np.float64]
+"""Receives the seconds of each step of a pass: (n_steps,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,36 +211,43 @@ def time_pass(
         for first in range(0, n_past, plan.n_batch):
             part = tokens[first : min(first + plan.n_batch, n_past)]
             plan.forward(Batch.of(part, sequence, "none"))
-        batch = _last_wanted(Batch.of(tokens[n_past:], sequence, "none"), n_wanted)
-        clocks = np.zeros((repetitions, n_steps))
-        whole = []
-        _run(plan, batch)  # for caches, pages and threads to be there
-        for clock in clocks:
-            _run(plan, batch, seconds=clock)
-            start = perf_counter()
-            _run(plan, batch)
-            whole.append(perf_counter() - start)
+        batch = Batch.of(tokens[n_past:], sequence, n_wanted)
+
+        def run(clock: Clock | None) -> None:
+            fork = sequence.fork()
+            try:
+                plan.forward(replace(batch, sequences=[fork] * n_rows), seconds=clock)
+            finally:
+                fork.close()
+
+        return median_times(run, n_steps, repetitions)
     finally:
         sequence.close()
+
+
+def median_times(
+    run: Callable[[Clock | None], object], n_steps: int, repetitions: int
+) -> PassTimes:
+    """Time a pass, with a clock in it and without.
+
+    Parameters
+    ----------
+    run : callable
+        Runs the pass. An array given to it, (n_steps,), receives each step's seconds.
+    n_steps : int
+        Steps of the pass.
+    repetitions : int
+        How often it is run either way.
+    """
+    clocks = np.zeros((repetitions, n_steps))
+    whole = []
+    run(None)  # for caches, pages and threads to be there
+    for clock in clocks:
+        run(clock)
+        start = perf_counter()
+        run(None)
+        whole.append(perf_counter() - start)
     return PassTimes(np.median(clocks, axis=0).tolist(), median(whole))
-
-
-def _run(plan: TimedExecutor, batch: Batch, **options: Any) -> None:
-    """Run the batch on a fork of its sequence, which stays as it was."""
-    fork = batch.sequences[0].fork()
-    try:
-        sequences = [fork] * len(batch.sequences)
-        plan.forward(
-            Batch(batch.tokens, batch.positions, sequences, batch.wanted), **options
-        )
-    finally:
-        fork.close()
-
-
-def _last_wanted(batch: Batch, n_wanted: int) -> Batch:
-    n_rows = len(batch.tokens)
-    wanted = np.arange(n_rows - n_wanted, n_rows, dtype=np.int32)
-    return Batch(batch.tokens, batch.positions, batch.sequences, wanted)
 
 
 def _shape(step: Step, m: int, n_positions: int) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-from time import perf_counter
-
 import numpy as np
 
 from llamacy.arguments import checked_integer
@@ -13,7 +10,7 @@ from llamacy.ops.plan.embedding import EmbeddingPasses
 from llamacy.ops.plan.explaining import (
     MAX_REPETITIONS,
     PassReport,
-    PassTimes,
+    median_times,
     pass_report,
 )
 
@@ -39,15 +36,11 @@ def explain_text(
     pooling = passes.config.embedding.pooling or "mean"
     tokens = np.random.default_rng(0).integers(passes.config.n_vocab, size=n_rows)
     texts = TextBatch.of([tokens.tolist()])
-    passes.run(texts, pooling)  # for caches, pages and threads to be there
     compiled = passes.compiled_for(pooling, n_rows)
-    clocks = np.zeros((repetitions, len(compiled.steps)))
-    whole = []
-    for clock in clocks:
-        passes.run(texts, pooling, clock)
-        start = perf_counter()
-        passes.run(texts, pooling)
-        whole.append(perf_counter() - start)
-    times = PassTimes(np.median(clocks, axis=0).tolist(), median(whole))
+    times = median_times(
+        lambda clock: passes.run(texts, pooling, clock),
+        len(compiled.steps),
+        repetitions,
+    )
     n_wanted = n_rows if pooling == "none" else 1
     return pass_report(compiled, times, n_rows, 0, n_wanted, n_threads)
