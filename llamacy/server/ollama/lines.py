@@ -33,4 +33,4 @@ def empty_line(part: Callable[[], dict[str, Any]]) -> Callable[[], bytes]:
 
 def known_name(models: Models, name: str) -> str:
     """Return the name of a model that a client may call by it and ``:latest``."""
-    return name if name in set(models) else without_latest(name)
+    return name if name in models else without_latest(name)
