@@ -12,7 +12,7 @@ from llamacy.generation.embedding.vectors import Embeddings
 from llamacy.model.model import Model
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.leaving import unless_gone
-from llamacy.server.lengths import check_length
+from llamacy.server.lengths import check_lengths
 from llamacy.server.service import service_of
 
 
@@ -45,8 +45,7 @@ async def embedded(
     name, model = named
     try:
         if not options.get("truncate"):
-            for text in texts:
-                await check_length(model, [text])
+            await check_lengths(model, ([text] for text in texts))
         work = model.aembed(list(texts), **options)
         vectors: Embeddings = await unless_gone(request.receive, work)
     except LlamacyError as error:

@@ -38,6 +38,16 @@ async def check_length(model: Model, texts: Sequence[str]) -> None:
         await asyncio.to_thread(_check, model, "\n".join(texts))
 
 
+async def check_lengths(model: Model, prompts: Iterable[Sequence[str]]) -> None:
+    """Check the texts of several prompts; the error's `index` is that of the prompt."""
+    for index, texts in enumerate(prompts):
+        try:
+            await check_length(model, texts)
+        except ContextLengthError as error:
+            error.index = index
+            raise
+
+
 def _check(model: Model, text: str) -> None:
     size = _CHARACTERS * model.n_ctx
     while size < len(text):

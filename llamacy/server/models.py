@@ -125,7 +125,7 @@ class Models:
         Raises
         ------
         Refusal
-            It has not been fetched, or the server's owner allows none.
+            It has not been fetched.
         LlamacyError
             Its file cannot be read.
         """

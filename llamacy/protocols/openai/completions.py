@@ -22,8 +22,8 @@ class CompletionLogprobs(TypedDict):
     """Log-probabilities of tokens, in lists of one length.
 
     `text_offset` counts characters from the beginning of the prompt: those that the
-    tokens before have completed. None stands where
-    nothing was predicted: at the first token of a prompt.
+    tokens before have completed. None stands where nothing was predicted: at the first
+    token of a prompt.
     """
 
     tokens: list[str]

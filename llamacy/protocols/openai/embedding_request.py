@@ -14,9 +14,9 @@ from llamacy.protocols.openai.embeddings import EncodingFormat
 MAX_INPUTS: Final = 2048
 """Most texts of one request."""
 
-_IDS: Final = (
-    "texts: token ids of OpenAI's vocabulary cannot be told from the model's; send "
-    "texts (in langchain, check_embedding_ctx_length=False)"
+_NO_IDS: Final = (
+    "wanted a text or a list of texts, not token ids, which may be of OpenAI's "
+    "vocabulary (in langchain, set check_embedding_ctx_length=False)"
 )
 
 
@@ -85,7 +85,7 @@ def texts_of_input(given: object) -> list[str]:
         )
     for index, text in enumerate(texts):
         if isinstance(text, int | list):
-            raise ArgumentError(f"input: wanted {_IDS}, found {short(given)}")
+            raise ArgumentError(f"input: {_NO_IDS}, found {short(given)}")
         if not isinstance(text, str):
             raise ArgumentError(f"input[{index}]: wanted a text, found {short(text)}")
     return texts

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.requests import Request
 
 from llamacy.chat.formats import has_template
 from llamacy.generation.cancelling import CancelToken
-from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
 from llamacy.protocols.ollama.request import Asked, generate_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.results import Completion
 from llamacy.server.lengths import check_length
 from llamacy.server.ollama.chat import answered
-from llamacy.server.ollama.lines import (
-    HEADERS,
-    empty_line,
-    failure,
-    known_name,
-    line,
-)
+from llamacy.server.ollama.lines import known_name, streamed
 from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events
 from llamacy.server.service import service_of
@@ -55,10 +47,10 @@ async def _continued(
     options: dict[str, Any] = asked.options
     if asked.stream:
         stream = model.astream(ids, **options)
-        await stream.start()
-        lines = _lines(request, name, response, stream)
-        quiet = empty_line(response.part)
-        return Events(lines, [stream], quiet, service.quiet_seconds, HEADERS)
+        parts = (
+            response.part(piece.text, logprobs=piece.logprobs) async for piece in stream
+        )
+        return await streamed(request, name, response, stream, parts)
 
     async def begin(cancel: CancelToken) -> list[list[Completion]]:
         return [[await model.agenerate(ids, cancel=cancel, **options)]]
@@ -66,19 +58,3 @@ async def _continued(
     ((text,),) = await service.whole(request, name, begin)
     part = response.part(text.text, logprobs=text.logprobs)
     return JSON(response.end(text, part))
-
-
-async def _lines(
-    request: Request, name: str, response: OllamaResponse, stream: AsyncStream
-) -> AsyncGenerator[bytes, None]:
-    service = service_of(request)
-    try:
-        async for piece in stream:
-            yield line(response.part(piece.text, logprobs=piece.logprobs))
-    except Exception as error:
-        yield failure(service.refusal(error))
-        return
-    finally:  # also if the client has hung up
-        text = stream.completion
-        service.note(request.scope, name, [[text]])
-    yield line(response.end(text, response.part()))

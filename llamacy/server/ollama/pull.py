@@ -16,6 +16,7 @@ from llamacy.server.ollama.lines import HEADERS, failure, known_name, line
 from llamacy.server.responses import JSON, Events
 from llamacy.server.service import Service, service_of
 
+_BEGUN: Final = {"status": "pulling manifest"}
 _SUCCESS: Final = {"status": "success"}
 _PARTS: Final = 10_000
 """The transfer, in the unit that the progress is told in."""
@@ -26,17 +27,14 @@ async def pull(request: Request) -> JSON | Events:
     service = service_of(request)
     asked, is_stream = pull_asked(await service.body(request))
     models = service.models
-    if known_name(models, asked) in set(models):
+    if known_name(models, asked) in models:
         lines = _served()
-        if not is_stream:
-            return JSON(_SUCCESS)
     else:
         lines = _fetched(service, *_named(models.hub, asked))
-        if not is_stream:
-            return JSON(await unless_gone(request.receive, _whole(lines)))
-    said = _lines(service, lines)
-    quiet = service.quiet_seconds
-    return Events(said, (), lambda: line(_begun()), quiet, HEADERS)
+    if not is_stream:
+        return JSON(await unless_gone(request.receive, _last(lines)))
+    said, quiet = _lines(service, lines), line(_BEGUN)
+    return Events(said, (), lambda: quiet, service.quiet_seconds, HEADERS)
 
 
 def _named(hub: Hub | None, name: str) -> tuple[Hub, HubName]:
@@ -49,10 +47,6 @@ def _named(hub: Hub | None, name: str) -> tuple[Hub, HubName]:
     return hub, parsed
 
 
-def _begun() -> dict[str, Any]:
-    return {"status": "pulling manifest"}
-
-
 async def _served() -> AsyncGenerator[dict[str, Any], None]:
     yield _SUCCESS
 
@@ -61,7 +55,7 @@ async def _fetched(
     service: Service, hub: Hub, name: HubName
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the steps of a transfer."""
-    yield _begun()
+    yield _BEGUN
     before = -1
     async for share in hub.fetch(name):
         done = round(share * _PARTS)
@@ -73,7 +67,7 @@ async def _fetched(
     yield _SUCCESS
 
 
-async def _whole(lines: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
+async def _last(lines: AsyncGenerator[dict[str, Any], None]) -> dict[str, Any]:
     said = [one async for one in lines]
     return said[-1]
 

@@ -24,7 +24,7 @@ from llamacy.protocols.openai.completions import (
 from llamacy.results import Completion
 from llamacy.server.errors import refusal_of
 from llamacy.server.joining import joined, start_all
-from llamacy.server.lengths import check_length
+from llamacy.server.lengths import check_lengths
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events, event
@@ -76,8 +76,8 @@ async def completions(request: Request) -> JSON | Events:
     asked = completion_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
     try:
-        for prompt in asked.prompts:
-            await check_length(model, [prompt] if isinstance(prompt, str) else [])
+        written = ([one] if isinstance(one, str) else [] for one in asked.prompts)
+        await check_lengths(model, written)
         ids = await asyncio.to_thread(_ids, model, asked)
         task = _Task(asked, model, Head.new("cmpl", name), ids)
         if asked.streaming.is_on:

@@ -9,7 +9,7 @@ from llamacy.protocols.openai.common import Head
 from llamacy.protocols.openai.reranking import rerank_request, rerank_response
 from llamacy.server.embedding import refusal_at
 from llamacy.server.leaving import unless_gone
-from llamacy.server.lengths import check_length
+from llamacy.server.lengths import check_lengths
 from llamacy.server.responses import JSON
 from llamacy.server.service import service_of
 
@@ -21,8 +21,8 @@ async def rerank(request: Request) -> JSON:
     name, model = await service.model(request, asked.model)
     try:
         if not asked.options["truncate"]:
-            for document in asked.documents:
-                await check_length(model, [asked.query, document])
+            pairs = ([asked.query, document] for document in asked.documents)
+            await check_lengths(model, pairs)
         work = model.arerank(asked.query, asked.documents, **asked.options)
         ranking = await unless_gone(request.receive, work)
     except LlamacyError as error:

@@ -9,7 +9,7 @@ const SAMPLING = [
   { name: "top_p", label: "Top p", min: 0, max: 1, step: 0.01 },
   { name: "top_k", label: "Top k", min: 0, step: 1 },
   { name: "min_p", label: "Min p", min: 0, max: 1, step: 0.01 },
-  { name: "repeat_penalty", label: "Repeat penalty", min: 0, max: 2, step: 0.01 },
+  { name: "repeat_penalty", label: "Repeat penalty", min: 0.01, max: 2, step: 0.01 },
   { name: "max_tokens", label: "Longest answer", min: 1, step: 1 },
   { name: "seed", label: "Seed", step: 1 },
 ];
