@@ -104,7 +104,7 @@ class TextLines:
     def _field(self, line: str, number: int) -> str:
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{self.place(number)}: not JSON: {error}") from None
         text = value.get(self._column) if isinstance(value, dict) else None
         if not isinstance(text, str):

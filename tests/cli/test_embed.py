@@ -141,6 +141,7 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
         (["-f", "F"], "a".encode("utf-16"), "wanted UTF-8, found UTF-16", 2),
         (["-f", "F", "--column", "x"], b'{"x": 1}', "line 1: wanted an object with", 2),
         (["-f", "F", "--column", "x"], b"{", "line 1: not JSON: ", 2),
+        (["-f", "F", "--column", "x"], b"[" * 99999, "line 1: not JSON: maximum", 2),
         (["-f", "F"], b"a\n" + b"cat " * 30, "line 2: 32 tokens do not fit into a", 1),
         (
             ["-f", "F", "-o", "x.csv"],
