@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -105,7 +107,8 @@ class Compiler:
 
     def _compiled(self, key: object, grammar: Grammar, argument: str) -> Matcher:
         """Compile a grammar and keep it as `key`; return a constraint of its own."""
-        build = partial(_built, grammar, self.vocabulary, argument)
+        deadline = time.monotonic() + MAX_SECONDS
+        build = partial(_built, grammar, self.vocabulary, argument, deadline)
         try:
             made = spare.within(MAX_SECONDS, build)
         except TimeoutError:
@@ -161,7 +164,9 @@ _compilers: weakref.WeakKeyDictionary[Tokenizer, dict[int, Compiler]] = (
 _building = fork_lock(Rank.MODEL)
 
 
-def _built(grammar: Grammar, vocabulary: Vocabulary, argument: str) -> Matcher:
+def _built(
+    grammar: Grammar, vocabulary: Vocabulary, argument: str, deadline: float
+) -> Matcher:
     """Compile a grammar, and compute its first mask."""
     package = llguidance()
     matcher = package.LLMatcher(
@@ -171,35 +176,37 @@ def _built(grammar: Grammar, vocabulary: Vocabulary, argument: str) -> Matcher:
         limits=package.LLParserLimits(**_LIMITS),
     )
     if matcher.is_error():
-        raise _refused(matcher.get_error(), grammar, argument)
+        raise _refused(matcher.get_error(), grammar, argument, deadline)
     if grammar.translated is not None:
-        _check_properties(grammar.translated)
+        _check_properties(grammar.translated, deadline)
     made = Matcher(matcher, vocabulary, argument)
     made.keep(mask_of(matcher, vocabulary, argument))
     return made
 
 
-def _refused(message: str, grammar: Grammar, argument: str) -> ConstraintError:
+def _refused(
+    message: str, grammar: Grammar, argument: str, deadline: float
+) -> ConstraintError:
     """Return the error of a grammar, with the place in the schema."""
     kind = ConstraintError
     if any(word in message for word in _TOO_LARGE):
         kind = ConstraintLimitError
     place = argument
     if grammar.translated is not None:
-        place = str(_place_of(grammar.translated, argument))
+        place = str(_place_of(grammar.translated, argument, deadline))
         message = message.partition("\n")[0]
     return kind(f"{place}: {' '.join(message.split())[:400]}")
 
 
-def _place_of(translated: Translated, argument: str) -> Place:
+def _place_of(translated: Translated, argument: str, deadline: float) -> Place:
     """Find the innermost part of a schema that is refused by itself."""
     for part in translated.parts[:_N_TRIED]:
-        if not _is_possible(part.node, translated):
+        if not _is_possible(part.node, translated, deadline):
             return part.at
     return Place(argument)
 
 
-def _check_properties(translated: Translated) -> None:
+def _check_properties(translated: Translated, deadline: float) -> None:
     """Check that each declared property can be written at all.
 
     Raises
@@ -208,22 +215,32 @@ def _check_properties(translated: Translated) -> None:
         One cannot: nothing fits its schema, or the schemas of it and of a pattern.
     """
     for part in translated.properties[:_N_TRIED]:
-        if not _is_possible(part.node, translated):
+        if not _is_possible(part.node, translated, deadline):
             part.at.refuse("a property that something fits", dict(part.node))
     for overlap in translated.overlaps[:_N_TRIED]:
         is_both = _is_possible(
             {"type": "string", "pattern": overlap.pattern, "enum": [overlap.key]},
             translated,
+            deadline,
         )
-        if is_both and not _is_possible(overlap.node, translated):
+        if is_both and not _is_possible(overlap.node, translated, deadline):
             overlap.at.refuse(
                 "a property that something fits",
                 f"one that the pattern {overlap.pattern} makes impossible",
             )
 
 
-def _is_possible(node: dict[str, Any], translated: Translated) -> bool:
-    """Whether anything fits a part of a schema."""
+def _is_possible(node: dict[str, Any], translated: Translated, deadline: float) -> bool:
+    """Whether anything fits a part of a schema.
+
+    Raises
+    ------
+    TimeoutError
+        It is past the deadline, so that nobody waits for the answer.
+    """
+    if time.monotonic() > deadline:
+        raise TimeoutError
     definitions = translated.schema.get("$defs")
-    whole = {**node, "$defs": definitions} if definitions else node
+    is_whole = not definitions or '"$ref"' not in json.dumps(node)
+    whole = node if is_whole else {**node, "$defs": definitions}
     return not llguidance().LLMatcher.validate_grammar(json_grammar(whole).source)

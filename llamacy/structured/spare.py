@@ -32,16 +32,16 @@ def begin(compute: Callable[[], ResultT]) -> Future[ResultT]:
 def within(seconds: float, compute: Callable[[], ResultT]) -> ResultT:
     """Compute on a thread of its own, and wait for it only so long.
 
+    The process ends after the thread: it is no daemon, for native code that comes back
+    to an interpreter that is gone crashes.
+
     Raises
     ------
     TimeoutError
         It takes longer; the thread ends when it is done.
     """
     future: Future[ResultT] = Future()
-    thread = threading.Thread(
-        target=_run, args=(compute, future), name=_NAME, daemon=True
-    )
-    thread.start()
+    threading.Thread(target=_run, args=(compute, future), name=_NAME).start()
     return future.result(seconds)
 
 

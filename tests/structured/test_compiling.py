@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -17,6 +19,7 @@ import llamacy
 from llamacy import ConstraintError, ConstraintLimitError
 from llamacy.structured import compiling, spare
 from llamacy.structured.compiling import Compiler, compiler_of
+from llamacy.structured.grammar import json_grammar
 from llamacy.structured.schema.patterns import n_copies
 from tests.support.structured import (
     constraint,
@@ -168,6 +171,49 @@ def test_seconds_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConstraintLimitError, match="regex: .* ready within 0 s"):
         demo_compiler().constraint(form(regex="slow"))
     may_end.set()
+
+
+def test_parts_of_a_schema_are_not_tried_when_nobody_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[dict[str, Any]] = []
+    may_go_on = threading.Event()
+
+    def try_slowly(node: dict[str, Any]) -> Any:
+        tried.append(node)
+        may_go_on.wait(10)
+        return json_grammar(node)
+
+    monkeypatch.setattr(compiling, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(compiling, "json_grammar", try_slowly)
+    text = {"type": "string", "minLength": 1, "pattern": "tried"}
+    with pytest.raises(ConstraintLimitError, match="takes longer"):
+        constraint({"type": "object", "properties": dict.fromkeys("abc", text)})
+    may_go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == spare._NAME:
+            thread.join()
+    assert len(tried) <= 1
+
+
+def test_a_process_ends_after_its_compiling_threads() -> None:
+    """Rust code that comes back to an interpreter that is gone crashes."""
+    code = """
+import time
+from llamacy.structured import spare
+
+def compute():
+    time.sleep(0.5)
+    print("done")
+
+try:
+    spare.within(0.01, compute)
+except TimeoutError:
+    print("late")
+"""
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["late", "done"]
 
 
 def test_errors_of_spare_threads_come_to_the_caller() -> None:
