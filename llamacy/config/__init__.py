@@ -4,7 +4,7 @@ The names are ggml's. A format fills a `ModelConfig` in, one `LayerConfig` a lay
 family of `architectures` completes it; nothing here knows where the numbers came from.
 """
 
-from llamacy.config.embedding import EmbeddingConfig, Pooling
+from llamacy.config.embedding import ClassifierPooling, EmbeddingConfig, Pooling
 from llamacy.config.experts import ExpertConfig, Gating
 from llamacy.config.layers import (
     Activation,
@@ -30,6 +30,7 @@ __all__ = [
     "Activation",
     "AttentionAndScanConfig",
     "AttentionConfig",
+    "ClassifierPooling",
     "DeltaRuleConfig",
     "EmbeddingConfig",
     "ExpertConfig",

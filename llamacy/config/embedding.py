@@ -13,6 +13,12 @@ Pooling = Literal["none", "mean", "cls", "last", "rank"]
 `"none"` every row stays, and with `"rank"` a classifier makes scores of the text.
 """
 
+ClassifierPooling = Literal["cls", "mean", "last", "late"]
+"""How the rows of a text become what a classifier reads.
+
+With `"late"` it reads each row, and the mean of the results is the text's.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingConfig:
@@ -28,8 +34,7 @@ class EmbeddingConfig:
     has_tanh : bool
         Whether each of them ends with tanh.
     classifier_pooling : {"cls", "mean", "last", "late"}
-        How rows become what a classifier reads; with `"late"` it reads each row, and
-        the mean of the results is the text's.
+        How rows become what a classifier reads.
     classifier_activation : {"tanh", "gelu_erf"}
         The nonlinear part of the classifier's first layer, if it has two.
     labels : tuple of str
@@ -53,7 +58,7 @@ class EmbeddingConfig:
     pooling: Pooling | None = None
     dense: tuple[int, ...] = ()
     has_tanh: bool = False
-    classifier_pooling: Literal["cls", "mean", "last", "late"] = "cls"
+    classifier_pooling: ClassifierPooling = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     labels: tuple[str, ...] = ()
     score_activation: Literal["", "identity", "sigmoid"] = ""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from llamacy.config.embedding import ClassifierPooling
 from llamacy.config.experts import Gating
 
 ScanRule = Literal["none", "in_place", "beside", "alone", "only"]
@@ -107,7 +108,7 @@ class FamilyRules:
     is_causal: bool = True
     alibi_bias: float = 0.0
     activations: Mapping[str, str] = field(default_factory=dict)
-    classifier_pooling: Literal["cls", "mean", "last", "late"] = "cls"
+    classifier_pooling: ClassifierPooling = "cls"
     classifier_activation: Literal["tanh", "gelu_erf"] = "tanh"
     keys: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()

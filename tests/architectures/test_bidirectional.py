@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import TextBatch
+from tests.support.embedded import embed
 from tests.support.families import HEADS, LFM2
 from tests.support.model_shapes import model_shapes
 
@@ -74,13 +76,11 @@ def make_model(
 @pytest.fixture(scope="module")
 def wanted(make_model: Callable[..., Path]) -> Callable[[str], tuple[Path, Array]]:
     """Return a model and its rows by the reference, computed once."""
-    made: dict[str, tuple[Path, Array]] = {}
 
+    @cache
     def of(name: str) -> tuple[Path, Array]:
-        if name not in made:
-            path = make_model(name)
-            made[name] = path, embedded(path, "reference")
-        return made[name]
+        path = make_model(name)
+        return path, embedded(path, "reference")
 
     return of
 
@@ -90,15 +90,14 @@ def texts() -> list[list[int]]:
     return [rng.integers(0, 50, n).tolist() for n in LENGTHS]
 
 
-def load(path: Path, kind: Any = "plan") -> Any:
+def load(path: Path) -> Any:
     with open_gguf(path) as file:
         config = read_hyperparameters(file)[1]
-        return load_executor(file, config, executor=kind, n_threads=2)
+        return load_executor(file, config, n_threads=2)
 
 
 def embedded(path: Path, kind: Any = "plan", pooling: Pooling = "none") -> Array:
-    found: Array = load(path, kind).embed(TextBatch.of(texts()), pooling)
-    return found
+    return embed(path, TextBatch.of(texts()), pooling, kind)
 
 
 @pytest.mark.usefixtures("selected_level")

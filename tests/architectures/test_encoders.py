@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.config import ModelConfig, Pooling
+from llamacy.config import ModelConfig
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import TextBatch
+from tests.support.embedded import embed
 from tests.support.model_shapes import model_shapes
 
 Array = NDArray[np.float32]
@@ -54,9 +55,9 @@ OF_ALL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make(
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Callable[..., Path],
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
@@ -65,26 +66,37 @@ def make(
 
     def tensors_of(name: str) -> tuple[Tensors, Write]:
         family, keys, optional = MODELS[name]
+        folder = tmp_path_factory.mktemp(family)
         metadata = llama_metadata(family, **OF_ALL, **keys)
-        shapes = model_shapes(write_gguf, tmp_path, metadata, optional)
+        shapes = model_shapes(write_gguf, folder, metadata, optional)
 
         def write(file: str, tensors: Tensors) -> Path:
-            return write_gguf(tmp_path / f"{file}.gguf", metadata, tensors)
+            return write_gguf(folder / f"{file}.gguf", metadata, tensors)
 
         return random_tensors(shapes.items()), write
 
     return tensors_of
 
 
-def embedded(path: Path, kind: Any = "plan", pooling: Pooling = "none") -> Array:
+@pytest.fixture(scope="module")
+def wanted(
+    make: Callable[[str], tuple[Tensors, Write]],
+) -> Callable[[str], tuple[Path, Array]]:
+    """Return a model and its rows by the reference, computed once."""
+
+    @cache
+    def of(name: str) -> tuple[Path, Array]:
+        tensors, write = make(name)
+        path = write("model", tensors)
+        return path, embedded(path, "reference")
+
+    return of
+
+
+def embedded(path: Path, kind: Any = "plan") -> Array:
     rng = np.random.default_rng(1)
     texts = [rng.integers(0, 50, n).tolist() for n in LENGTHS]
-    with open_gguf(path) as file:
-        config = read_hyperparameters(file)[1]
-        executor = load_executor(file, config, executor=kind, n_threads=2)
-    found: Array = executor.embed(TextBatch.of(texts), pooling)
-    executor.close()
-    return found
+    return embed(path, TextBatch.of(texts), kind=kind)
 
 
 def config_of(path: Path) -> ModelConfig:
@@ -99,11 +111,9 @@ def joined(tensors: Tensors, *parts: str) -> Array:
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("name", MODELS)
 def test_executors_agree(
-    make: Callable[[str], tuple[Tensors, Write]], name: str
+    wanted: Callable[[str], tuple[Path, Array]], name: str
 ) -> None:
-    tensors, write = make(name)
-    path = write("model", tensors)
-    want = embedded(path, "reference")
+    path, want = wanted(name)
     assert want.std() > 0.1
     got = embedded(path)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))

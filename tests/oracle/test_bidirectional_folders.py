@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 import llamacy
 from llamacy.config import Pooling
-from llamacy.formats.gguf.config import read_config
-from llamacy.model.executors import load_executor
-from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import TextBatch
+from tests.support.embedded import embed
 from tests.support.forward_passes import error
 
 pytestmark = pytest.mark.oracle
@@ -122,10 +120,7 @@ def of_transformers(model: Any, *, scores: bool = False) -> Array:
 
 
 def embedded(path: Path, pooling: Pooling, kind: Any = "plan") -> Array:
-    with open_model(path) as file:
-        executor = load_executor(file, read_config(file), executor=kind, n_threads=2)
-    found: Array = executor.embed(TextBatch.of(texts()), pooling)
-    return found
+    return embed(path, TextBatch.of(texts()), pooling, kind)
 
 
 @pytest.mark.parametrize("case", ENCODERS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal, cast
 
 from llamacy.arguments import MAX_CTX
-from llamacy.config import EmbeddingConfig, FamilyRules, Pooling
+from llamacy.config import ClassifierPooling, EmbeddingConfig, FamilyRules, Pooling
 from llamacy.formats.gguf.keys import Keys
 from llamacy.formats.gguf.limits import MAX_EMBD
 
@@ -97,7 +97,7 @@ def _width(keys: Keys) -> int:
 
 def _classifier_pooling(
     keys: Keys, rules: FamilyRules, pooling: Pooling | None
-) -> Literal["cls", "mean", "last", "late"]:
+) -> ClassifierPooling:
     """Read what a classifier reads: the last row of a model that writes texts."""
     if keys.flag(f".{LATE}", False):
         return "late"

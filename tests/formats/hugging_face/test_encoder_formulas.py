@@ -14,9 +14,9 @@ from llamacy.config import ModelConfig, Pooling
 from llamacy.errors import UnsupportedError
 from llamacy.formats.gguf.config import read_config
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.model.executors import load_executor
 from llamacy.model_files.opening import open_model
 from llamacy.ops.batch import TextBatch
+from tests.support.embedded import embed
 from tests.support.encoder_formulas import ENCODERS, N_EMBD, N_VOCAB, Encoder
 from tests.support.hugging_face import write_json, write_safetensors
 
@@ -31,10 +31,7 @@ def texts() -> list[list[int]]:
 def rows_of(
     path: Path, kind: Any = "plan", pooling: Pooling = "none"
 ) -> NDArray[np.float32]:
-    with open_model(path) as file:
-        executor = load_executor(file, read_config(file), executor=kind, n_threads=2)
-    found: NDArray[np.float32] = executor.embed(TextBatch.of(texts()), pooling)
-    return found
+    return embed(path, TextBatch.of(texts()), pooling, kind)
 
 
 def config_of(path: Path) -> ModelConfig:
