@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -260,9 +261,18 @@ def test_a_client_that_takes_nothing_for_long_counts_as_gone(
 def test_a_client_that_hangs_up_ends_the_reading_of_its_prompt(
     url: str, puppet: llamacy.Model, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
+    from llamacy.server import service
+
     executor, n_rows = puppet.executor, list[int]()
     began, left = threading.Event(), threading.Event()
     forward, withdraw = executor.forward, Request.withdraw
+
+    class Cancel(threading.Event):
+        """The token of an answer that is not streamed."""
+
+        def set(self) -> None:
+            super().set()
+            left.set()
 
     def held(batch: Any, logits: Any) -> Any:
         n_rows.append(len(batch.tokens))
@@ -276,9 +286,11 @@ def test_a_client_that_hangs_up_ends_the_reading_of_its_prompt(
 
     monkeypatch.setattr(executor, "forward", held)
     monkeypatch.setattr(Request, "withdraw", noted)
+    monkeypatch.setattr(service, "threading", SimpleNamespace(Event=Cancel))
     body = json.dumps(ask("read " * 1500, stream=stream)).encode()
     with connected(url, CHAT, body):
         assert began.wait(30)
+    assert left.wait(20)  # before `held` gives up
     wait_until(lambda: idle(puppet))
     assert len(n_rows) == 1
     assert n_rows[0] < 1500
@@ -294,7 +306,7 @@ def test_a_slow_reader_leaves_its_place_to_others(tmp_path: Any) -> None:
 
                 def is_answered() -> bool:  # once the slow reader's sockets are full
                     answers.append(httpx.post(url + CHAT, json=ask("say yes")))
-                    return answers[-1].status_code != 429
+                    return bool(answers[-1].status_code != 429)
 
                 wait_until(is_answered)
                 assert n_written(url) < 100, "the slow reader's text has not ended"
