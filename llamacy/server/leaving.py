@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.types import Receive
@@ -31,15 +32,10 @@ async def unless_gone(receive: Receive, work: Coroutine[Any, Any, ResultT]) -> R
     ClientGone
         The client hung up first.
     """
-    task = asyncio.ensure_future(work)
-    departure = asyncio.ensure_future(departs(receive))
-    try:
-        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+    async with _begun(receive, work) as task:
         if not task.done():
             raise ClientGone
         return task.result()
-    finally:
-        await end(task, departure)
 
 
 async def until_gone(
@@ -56,13 +52,22 @@ async def until_gone(
     cancel : threading.Event
         Set when the client hangs up.
     """
-    task = asyncio.ensure_future(work)
-    departure = asyncio.ensure_future(departs(receive))
-    try:
-        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+    async with _begun(receive, work) as task:
         if not task.done():
             cancel.set()
         return await task
+
+
+@asynccontextmanager
+async def _begun(
+    receive: Receive, work: Coroutine[Any, Any, ResultT]
+) -> AsyncIterator[asyncio.Task[ResultT]]:
+    """Begin `work`, and wait until it has ended or the client has hung up."""
+    task = asyncio.create_task(work)
+    departure = asyncio.create_task(departs(receive))
+    try:
+        await asyncio.wait({task, departure}, return_when=asyncio.FIRST_COMPLETED)
+        yield task
     finally:
         await end(task, departure)
 
