@@ -134,6 +134,21 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert part.read_bytes() == whole
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_file_that_another_run_is_writing_is_left_alone(
+    shell: Shell, encoder: Path, file: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "new.npy"
+    with VectorStore(str(target), {}, 64) as store:
+        store.add(["a"], [3], np.ones((1, 64), np.float32))
+        whole = Path(store.path).read_bytes()
+        done = shell("embed", encoder, "-f", file, "-o", target)
+        assert (done.status, Path(store.path).read_bytes()) == (2, whole)
+        assert done.err == (
+            f"llamacy: error: {store.path}: another process is writing it\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "data", "message", "status"),
     [
