@@ -12,6 +12,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -97,6 +98,9 @@ class VectorStore:
         except OSError:  # the disk is full, as the first error says
             if kind is None:
                 raise
+        if not self.n_done:  # nothing to go on with
+            with suppress(OSError):
+                os.unlink(self.path)
 
     def has(self, index: int, text: str) -> bool:
         """Whether the record of a number is that of a text."""

@@ -134,6 +134,17 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert part.read_bytes() == whole
 
 
+def test_a_run_that_failed_before_any_vector_leaves_no_file(
+    shell: Shell, encoder: Path, tmp_path: Path
+) -> None:
+    file, target = tmp_path / "texts.txt", tmp_path / "new.npy"
+    file.write_text("cat " * 30)
+    words = ("embed", encoder, "-f", file, "-o", target)
+    assert "do not fit into a context" in shell(*words).err
+    assert list(tmp_path.iterdir()) == [file]
+    assert shell(*words, "--truncate").status == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 def test_a_file_that_another_run_is_writing_is_left_alone(
     shell: Shell, encoder: Path, file: Path, tmp_path: Path
