@@ -3,7 +3,7 @@
 It begins with a line of JSON that says how they were made; then it has a record of one
 size for each text, with a checksum of the text. A run that was ended in any way is gone
 on with after the last whole record, if it is the same run: the same model, the same
-options, the same texts.
+options, the same texts. Only one process at a time has the file, where there are locks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class VectorStore:
     Raises
     ------
     UsageError
-        The store is of another run.
+        The store is of another run, or another process is writing it.
     ModelFileError
         It cannot be read or written.
     """
@@ -62,6 +63,7 @@ class VectorStore:
         with file_errors(self.path):
             self._file = open(self.path, "ab+")  # noqa: SIM115 -- closed by the block
         try:
+            _lock(self._file, self.path)
             with file_errors(self.path):
                 self.n_done = self._begin()
         except BaseException:
@@ -96,6 +98,9 @@ class VectorStore:
         except OSError:  # the disk is full, as the first error says
             if kind is None:
                 raise
+        if not self.n_done:  # nothing to go on with
+            with suppress(OSError):
+                os.unlink(self.path)
 
     def has(self, index: int, text: str) -> bool:
         """Whether the record of a number is that of a text."""
@@ -131,6 +136,26 @@ class VectorStore:
         """Remove the file, once the result has all that is in it."""
         self._file.close()
         Path(self.path).unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes], path: str) -> None:
+    """Keep other processes from a file until it is closed.
+
+    Raises
+    ------
+    UsageError
+        Another process has it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{path}: another process is writing it") from None
+    except OSError:  # a file system without locks
+        return
 
 
 def _checksum(text: str) -> int:

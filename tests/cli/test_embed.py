@@ -134,6 +134,32 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert part.read_bytes() == whole
 
 
+def test_a_run_that_failed_before_any_vector_leaves_no_file(
+    shell: Shell, encoder: Path, tmp_path: Path
+) -> None:
+    file, target = tmp_path / "texts.txt", tmp_path / "new.npy"
+    file.write_text("cat " * 30)
+    words = ("embed", encoder, "-f", file, "-o", target)
+    assert "do not fit into a context" in shell(*words).err
+    assert list(tmp_path.iterdir()) == [file]
+    assert shell(*words, "--truncate").status == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_file_that_another_run_is_writing_is_left_alone(
+    shell: Shell, encoder: Path, file: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "new.npy"
+    with VectorStore(str(target), {}, 64) as store:
+        store.add(["a"], [3], np.ones((1, 64), np.float32))
+        whole = Path(store.path).read_bytes()
+        done = shell("embed", encoder, "-f", file, "-o", target)
+        assert (done.status, Path(store.path).read_bytes()) == (2, whole)
+        assert done.err == (
+            f"llamacy: error: {store.path}: another process is writing it\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "data", "message", "status"),
     [

@@ -70,6 +70,7 @@ def test_a_ranking_is_a_sequence_of_the_best(model: llamacy.Model) -> None:
     assert list(best) == list(whole)[:2]
     assert len(best) == 2
     assert best[0] == (whole.order[0], float(whole.scores.max()))
+    assert (whole[:2], whole[-1]) == (list(best), list(whole)[-1])
     same = model.rerank(QUERY, ["the cat"] * 4)
     assert same.order == [0, 1, 2, 3]
     none = model.rerank(QUERY, [])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Ranked(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Ranking:
+class Ranking(Sequence[Ranked]):
     """Documents in the order in which they answer a query, the best first.
 
     It is a sequence of them, as `Ranked`: index and score.
@@ -61,12 +61,19 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.order)
 
-    def __iter__(self) -> Iterator[Ranked]:
-        for index in self.order:
-            yield Ranked(index, float(self.scores[index]))
+    @overload
+    def __getitem__(self, place: int) -> Ranked: ...
 
-    def __getitem__(self, place: int) -> Ranked:
-        index = self.order[place]
+    @overload
+    def __getitem__(self, place: slice) -> list[Ranked]: ...
+
+    def __getitem__(self, place: int | slice) -> Ranked | list[Ranked]:
+        found = self.order[place]
+        if isinstance(found, list):
+            return [self._ranked(index) for index in found]
+        return self._ranked(found)
+
+    def _ranked(self, index: int) -> Ranked:
         return Ranked(index, float(self.scores[index]))
 
 
