@@ -51,7 +51,7 @@ async def streamed(
     stream : AsyncStream
         The text, which has not begun.
     parts : async iterable of dict
-        The dicts of its pieces.
+        A dict for each of its pieces that says something.
 
     Raises
     ------
