@@ -129,25 +129,21 @@ def embed(
         "prompt": prompt,
         "truncate": truncate,
     }
-    lines = None
-    if not texts:
-        lines = TextLines(file or Path("-"), column)
-    elif column is not None or target is not None:
+    if texts and (column is not None or target is not None):
         name = "--column" if column is not None else "-o"
         raise UsageError(f"{name}: wanted -f FILE beside it, found texts")
+    lines = None if texts else TextLines(file or Path("-"), column)
     if target is not None:
         from llamacy.cli.vector_formats import writer_of
 
         target = os.path.expanduser(target)
         writer_of(target)
     with load_model(path, quantize, n_ctx=n_ctx, n_threads=threads) as loaded:
-        if texts:
+        if lines is None:
             _print(loaded, texts, options)
         elif target is None:
-            assert lines is not None
             _print_lines(loaded, lines, options)
         else:
-            assert lines is not None
             _write(loaded, lines, target, options)
 
 
