@@ -147,7 +147,7 @@ def _all_plain(value: Any) -> Any:
     return _plain(value)
 
 
-def finished(rows: Array, n_dim: int | None, *, normalize: bool) -> Array:
+def finished(rows: Array, n_dim: int, *, normalize: bool) -> Array:
     """Cut vectors to `n_dim` numbers, and divide them by their norms.
 
     A vector of zeros stays as it is.
@@ -156,8 +156,8 @@ def finished(rows: Array, n_dim: int | None, *, normalize: bool) -> Array:
     ----------
     rows : float32, (n, n_out)
         The vectors.
-    n_dim : int or None
-        Numbers to keep of each; None for all.
+    n_dim : int
+        Numbers to keep of each.
     normalize : bool
         Whether to divide them.
     """
