@@ -228,15 +228,8 @@ def _skipped(lines: TextLines, store: VectorStore) -> Iterator[Line]:
 def _embed(
     model: Model, lines: TextLines, some: list[Line], options: dict[str, Any]
 ) -> Any:
-    from llamacy.errors import LlamacyError, placed
-
-    try:
+    with lines.named(some):
         vectors = model.embed([line.text for line in some], **options)
-    except LlamacyError as error:
-        if error.index is None:
-            raise
-        place = lines.place(some[error.index].number)
-        raise placed(error, place, error.index) from None
     _check_vectors(vectors)
     return vectors
 
