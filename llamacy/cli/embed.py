@@ -129,25 +129,21 @@ def embed(
         "prompt": prompt,
         "truncate": truncate,
     }
-    lines = None
-    if not texts:
-        lines = TextLines(file or Path("-"), column)
-    elif column is not None or target is not None:
+    if texts and (column is not None or target is not None):
         name = "--column" if column is not None else "-o"
         raise UsageError(f"{name}: wanted -f FILE beside it, found texts")
+    lines = None if texts else TextLines(file or Path("-"), column)
     if target is not None:
         from llamacy.cli.vector_formats import writer_of
 
         target = os.path.expanduser(target)
         writer_of(target)
     with load_model(path, quantize, n_ctx=n_ctx, n_threads=threads) as loaded:
-        if texts:
+        if lines is None:
             _print(loaded, texts, options)
         elif target is None:
-            assert lines is not None
             _print_lines(loaded, lines, options)
         else:
-            assert lines is not None
             _write(loaded, lines, target, options)
 
 
@@ -232,15 +228,8 @@ def _skipped(lines: TextLines, store: VectorStore) -> Iterator[Line]:
 def _embed(
     model: Model, lines: TextLines, some: list[Line], options: dict[str, Any]
 ) -> Any:
-    from llamacy.errors import LlamacyError, placed
-
-    try:
+    with lines.named(some):
         vectors = model.embed([line.text for line in some], **options)
-    except LlamacyError as error:
-        if error.index is None:
-            raise
-        place = lines.place(some[error.index].number)
-        raise placed(error, place, error.index) from None
     _check_vectors(vectors)
     return vectors
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -86,10 +87,13 @@ def rerank(
     query, *documents = texts
     if documents and (file is not None or column is not None):
         raise UsageError("-f: wanted documents in a file or as arguments, found both")
+    naming: AbstractContextManager[None] = nullcontext()
     if not documents:
         lines = TextLines(file or Path("-"), column)
-        documents = [line.text for line in lines]
+        read = list(lines)
+        documents, naming = [line.text for line in read], lines.named(read)
     with (
+        naming,
         load_model(path, quantize, n_ctx=n_ctx, n_threads=threads) as loaded,
         ProgressBar("ranking") as progress,
     ):

@@ -6,12 +6,13 @@ import codecs
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from llamacy.cli.failures import UsageError
+from llamacy.errors import LlamacyError, placed
 from llamacy.printable import printable
 from llamacy.system.whole_files import file_errors
 
@@ -64,6 +65,17 @@ class TextLines:
     def place(self, number: int) -> str:
         """Return the name of a line, for errors."""
         return f"{printable(self.name)}, line {number}"
+
+    @contextmanager
+    def named(self, some: Sequence[Line]) -> Iterator[None]:
+        """Name the line that an error in the block is about, by its index in `some`."""
+        try:
+            yield
+        except LlamacyError as error:
+            if error.index is None:
+                raise
+            place = self.place(some[error.index].number)
+            raise placed(error, place, error.index) from None
 
     def __iter__(self) -> Iterator[Line]:
         with self._opened() as source:

@@ -35,6 +35,7 @@ from llamacy.generation.prompts import Given, Kind, given_several
 from llamacy.generation.request import Request
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
+from llamacy.tokenizers.token_table import check_text
 
 _DOCUMENTS: Final = Kind("document", "documents", "a list of texts", lambda _: False)
 
@@ -188,9 +189,11 @@ class Reranking(Opened):
     def _reader(
         self, query: str, instruction: str | None, truncate: bool
     ) -> PairReader | QuestionReader:
-        for name, value in ("query", query), ("instruction", instruction or ""):
+        told = {} if instruction is None else {"instruction": instruction}
+        for name, value in {"query": query, **told}.items():
             if not isinstance(value, str):
                 raise ArgumentError(f"{name}: wanted a str, found {short(value)}")
+            check_text(value, name)
         config = self.config
         if not config.is_causal:
             if instruction is not None:

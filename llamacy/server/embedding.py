@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from llamacy.errors import LlamacyError
-from llamacy.generation.embedding.vectors import Embeddings
+from llamacy.generation.embedding.vectors import Embeddings, vector_of_each
 from llamacy.model.model import Model
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.leaving import unless_gone
@@ -47,7 +47,7 @@ async def embedded(
         if not options.get("truncate"):
             await check_lengths(model, ([text] for text in texts))
         work = model.aembed(list(texts), **options)
-        vectors: Embeddings = await unless_gone(request.receive, work)
+        vectors = vector_of_each(await unless_gone(request.receive, work))
     except LlamacyError as error:
         raise refusal_at(error, "input") from error
     service_of(request).note_read(request.scope, name, vectors.usage)

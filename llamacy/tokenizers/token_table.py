@@ -112,15 +112,15 @@ def iterator(ids: Iterable[int]) -> Iterator[int]:
         raise ArgumentError(f"ids: wanted token ids, found {found}") from None
 
 
-def check_text(text: str) -> None:
-    """Raise `ArgumentError` if a text is not a string, or not Unicode."""
+def check_text(text: str, name: str = "text") -> None:
+    """Raise `ArgumentError` if the argument `name` is not a string, or not Unicode."""
     if not isinstance(text, str):
-        raise ArgumentError(f"text: wanted a str, found {type(text).__name__}")
+        raise ArgumentError(f"{name}: wanted a str, found {type(text).__name__}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
         code = f"U+{ord(text[error.start]):04X}"
         raise ArgumentError(
-            f"text: wanted Unicode, found the lone surrogate {code} "
+            f"{name}: wanted Unicode, found the lone surrogate {code} "
             f"at character {error.start}"
         ) from None

@@ -42,3 +42,12 @@ def test_failures_say_why(shell: Shell, cross_encoder: Path, encoder: Path) -> N
     done = shell("rerank", cross_encoder, "who", "cat " * 30)
     assert "documents[0]: 34 tokens do not fit" in done.err
     assert shell("rerank", cross_encoder, "who", "cat " * 30, "--truncate").out
+
+
+def test_failures_of_a_file_say_which_line(
+    shell: Shell, cross_encoder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "documents.txt"
+    file.write_text("a\n" + "cat " * 30)
+    done = shell("rerank", cross_encoder, "who", "-f", file)
+    assert f"{file}, line 2: 34 tokens do not fit" in done.err

@@ -57,6 +57,18 @@ def test_queries_and_documents_have_prompts_of_their_own(
         np.testing.assert_array_equal(plain, model.embed(["cat"]))
 
 
+def test_a_vector_for_each_token_is_refused(encoder: Path) -> None:
+    embeddings = LlamacyEmbeddings(model=encoder, n_threads=1, pooling="none")
+    for call in (
+        lambda: embeddings.embed_query("cat"),
+        lambda: embeddings.embed_documents(["cat"]),
+        lambda: asyncio.run(embeddings.aembed_query("cat")),
+        lambda: asyncio.run(embeddings.aembed_documents(["cat"])),
+    ):
+        with pytest.raises(llamacy.ArgumentError, match="pooling: wanted mean, cls"):
+            call()
+
+
 def test_the_best_documents_are_kept(cross_encoder: Path) -> None:
     reranker = LlamacyReranker(model=cross_encoder, n_threads=1, top_n=2)
     documents = [Document(page_content=text, metadata={"a": 1}) for text in TEXTS]

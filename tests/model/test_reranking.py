@@ -221,6 +221,24 @@ def test_bad_arguments_are_named(
         model.rerank(**given)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"query": "a\ud800"}, "query: wanted Unicode, found the lone surrogate"),
+        ({"documents": ["a", "\ud800"]}, r"documents\[1\]: wanted Unicode, found"),
+        ({"instruction": "\ud800"}, "instruction: wanted Unicode, found"),
+        ({"instruction": 0}, "instruction: wanted a str, found 0"),
+    ],
+)
+def test_texts_that_are_not_unicode_are_named(
+    model: llamacy.Model, judge: llamacy.Model, options: dict[str, Any], message: str
+) -> None:
+    given = {"query": QUERY, "documents": DOCUMENTS} | options
+    for each in (model, judge):
+        with pytest.raises(llamacy.ArgumentError, match=f"^{message}"):
+            each.rerank(**given)
+
+
 def test_models_that_cannot_rank_say_so(
     encoder: Path, babble_model: Path, write_encoder: WriteEncoder
 ) -> None:

@@ -136,6 +136,6 @@ def answer_ids(tokenizer: Tokenizer, path: str) -> tuple[int, int]:
     found = [tokenizer.encode(text, add_bos=False) for text in YES_OR_NO]
     for text, ids in zip(YES_OR_NO, found, strict=True):
         if len(ids) != 1:
-            n = len(ids)
-            raise FormatError(path, "vocabulary", f"a token for {text!r}", f"{n} of it")
+            wanted = f"one token for {text!r}"
+            raise FormatError(path, "vocabulary", wanted, str(len(ids)))
     return found[0][0], found[1][0]

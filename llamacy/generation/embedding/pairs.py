@@ -11,6 +11,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, ContextLengthError
 from llamacy.generation.embedding.reading import Tokens
 from llamacy.generation.engine import Engine
+from llamacy.tokenizers.token_table import check_text
 
 _TWO_ENDS: Final = ("jina-v1-en", "jina-v2-code", "roberta-bpe")
 """Vocabularies like RoBERTa's, by GGUF's names."""
@@ -105,10 +106,11 @@ def checked_document(document: object, name: str) -> str:
     Raises
     ------
     ArgumentError
-        It is not; the error calls it `name`.
+        It is not, or not Unicode; the error calls it `name`.
     """
     if not isinstance(document, str):
         raise ArgumentError(f"{name}: wanted a text, found {short(document)}")
+    check_text(document, name)
     return document
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from llamacy.errors import ArgumentError
 from llamacy.results import Usage
 
 Array: TypeAlias = NDArray[np.float32]
@@ -16,8 +17,8 @@ Array: TypeAlias = NDArray[np.float32]
 class Embeddings(np.ndarray[Any, np.dtype[np.float32]]):
     """Vectors of texts: a float32 array that also counts the texts' tokens.
 
-    It is (n_texts, n_dim), or (n_dim,) for a single text. Everything that is computed
-    or cut out of it is a plain array.
+    It is (n_texts, n_dim), or (n_dim,) for a single text. Arithmetic, indexing and
+    NumPy's functions give plain arrays; results of its other methods have no counts.
 
     Parameters
     ----------
@@ -119,6 +120,20 @@ class Embeddings(np.ndarray[Any, np.dtype[np.float32]]):
         return made
 
 
+def vector_of_each(found: object) -> Embeddings:
+    """Return the result of `Model.embed`, checked to have one vector for each text.
+
+    Raises
+    ------
+    ArgumentError
+        It has one for each token, as the caller or the model's file says.
+    """
+    if not isinstance(found, Embeddings):
+        wanted = "mean, cls or last, for a vector of each text"
+        raise ArgumentError(f"pooling: wanted {wanted}, found none")
+    return found
+
+
 def _plain(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, Embeddings) else value
 
@@ -132,7 +147,7 @@ def _all_plain(value: Any) -> Any:
     return _plain(value)
 
 
-def finished(rows: Array, n_dim: int | None, *, normalize: bool) -> Array:
+def finished(rows: Array, n_dim: int, *, normalize: bool) -> Array:
     """Cut vectors to `n_dim` numbers, and divide them by their norms.
 
     A vector of zeros stays as it is.
@@ -141,8 +156,8 @@ def finished(rows: Array, n_dim: int | None, *, normalize: bool) -> Array:
     ----------
     rows : float32, (n, n_out)
         The vectors.
-    n_dim : int or None
-        Numbers to keep of each; None for all.
+    n_dim : int
+        Numbers to keep of each.
     normalize : bool
         Whether to divide them.
     """

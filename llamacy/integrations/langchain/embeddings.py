@@ -10,6 +10,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
 from llamacy import Ranking
+from llamacy.generation.embedding.vectors import vector_of_each
 from llamacy.integrations.loading import HeldModel
 
 _OF_QUERIES: Final = ("query",)
@@ -51,26 +52,29 @@ class LlamacyEmbeddings(HeldModel, Embeddings):
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts that are searched."""
         options = self._options(self.document_prompt, _OF_DOCUMENTS)
-        found: list[list[float]] = self.loaded.embed(texts, **options).tolist()
+        vectors = vector_of_each(self.loaded.embed(texts, **options))
+        found: list[list[float]] = vectors.tolist()
         return found
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a text that is searched for."""
         options = self._options(self.query_prompt, _OF_QUERIES)
-        found: list[float] = self.loaded.embed(text, **options).tolist()
+        vector = vector_of_each(self.loaded.embed(text, **options))
+        found: list[float] = vector.tolist()
         return found
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts that are searched, without blocking the event loop."""
         options = self._options(self.document_prompt, _OF_DOCUMENTS)
-        vectors = await self.loaded.aembed(texts, **options)
+        vectors = vector_of_each(await self.loaded.aembed(texts, **options))
         found: list[list[float]] = vectors.tolist()
         return found
 
     async def aembed_query(self, text: str) -> list[float]:
         """Embed a text that is searched for, without blocking the event loop."""
         options = self._options(self.query_prompt, _OF_QUERIES)
-        found: list[float] = (await self.loaded.aembed(text, **options)).tolist()
+        vector = vector_of_each(await self.loaded.aembed(text, **options))
+        found: list[float] = vector.tolist()
         return found
 
     def _options(self, prompt: str | None, names: Sequence[str]) -> Any:

@@ -64,4 +64,4 @@ def test_copies_count_the_same_tokens(made: Embeddings) -> None:
 def test_norms_neither_overflow_nor_divide_by_nothing() -> None:
     rows = np.array([[3e30, 4e30], [0, 0], [3e-30, 4e-30]], np.float32)
     wanted = np.array([[0.6, 0.8], [0, 0], [0.6, 0.8]])
-    np.testing.assert_allclose(finished(rows, None, normalize=True), wanted, rtol=1e-6)
+    np.testing.assert_allclose(finished(rows, 2, normalize=True), wanted, rtol=1e-6)

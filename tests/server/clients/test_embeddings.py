@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import llamacy
+from tests.support.encoder_fixtures import WriteEncoder
+from tests.support.served import running
 
 openai = pytest.importorskip("openai")
 httpx = pytest.importorskip("httpx")
@@ -49,6 +51,19 @@ def test_vectors_are_the_librarys(client: Any, encoder_model: llamacy.Model) -> 
     (one,) = raw.http_response.json()["data"]
     numbers = np.frombuffer(base64.b64decode(one["embedding"]), "<f4")
     assert np.array_equal(numbers, np.asarray(encoder_model.embed("the cat")))
+
+
+def test_a_model_with_a_vector_for_each_token_is_refused(
+    write_encoder: WriteEncoder,
+) -> None:
+    from llamacy.server import app
+
+    with llamacy.load(write_encoder(pooling_type=0)) as model:
+        with running(app({"m": model})) as url:
+            for path in "/v1/embeddings", "/api/embed":
+                found = httpx.post(url + path, json={"model": "m", "input": "cat"})
+                assert found.status_code == 400
+                assert "pooling: wanted mean, cls or last" in found.text
 
 
 def test_vectors_can_be_cut(client: Any) -> None:
