@@ -138,6 +138,9 @@ def embed(
 
         target = os.path.expanduser(target)
         writer_of(target)
+        if file is not None and os.path.exists(target) and file.exists():
+            if os.path.samefile(file, target):
+                raise UsageError(f"-o: wanted another file than -f, found {target}")
     with load_model(path, quantize, n_ctx=n_ctx, n_threads=threads) as loaded:
         if lines is None:
             _print(loaded, texts, options)

@@ -134,6 +134,19 @@ def test_a_run_that_was_ended_goes_on_where_it_was(
     assert part.read_bytes() == whole
 
 
+def test_a_file_is_not_written_over_itself(
+    shell: Shell, encoder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "a dog"}\n')
+    (tmp_path / "same.jsonl").symlink_to(path)
+    options = ["--column", "text", "-o", tmp_path / "same.jsonl"]
+    done = shell("embed", encoder, "-f", path, *options)
+    assert done.status == 2
+    assert "-o: wanted another file than -f" in done.err
+    assert path.read_text() == '{"text": "a dog"}\n'
+
+
 def test_a_run_that_failed_before_any_vector_leaves_no_file(
     shell: Shell, encoder: Path, tmp_path: Path
 ) -> None:
