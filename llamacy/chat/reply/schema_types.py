@@ -32,7 +32,7 @@ class ValueTypes(frozenset[str]):
         Parameters
         ----------
         references : References
-            Those of the whole schema.
+            Finds what the whole schema refers to.
         schemas : sequence of object
             Parts of that schema, as the caller of a tool's model gave them.
         """
@@ -159,7 +159,7 @@ class _Finder:
     Parameters
     ----------
     references : References
-        Those of the whole schema.
+        Finds what the whole schema refers to.
 
     Attributes
     ----------
