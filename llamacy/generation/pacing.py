@@ -82,8 +82,7 @@ class Pacing:
 
 def _is_long(request: AnyRequest) -> bool:
     """Whether many tokens are still to be read."""
-    n_left = request.goal.n_to_read - request.context.n_past
-    return request.stage is Stage.READING and n_left > LONG
+    return request.stage is Stage.READING and request.n_unread > LONG
 
 
 def _is_beside_others(request: AnyRequest, growing: Sequence[AnyRequest]) -> bool:

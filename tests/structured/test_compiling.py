@@ -150,6 +150,23 @@ def test_copies_of_counted_repetitions_are_multiplied(pattern: str, n: int) -> N
     assert n_copies(pattern) == n
 
 
+@pytest.mark.parametrize("pattern", ["^[[a]|b]$", "[a-z&&[^b]]", "[a-z--b]", "[a~~b]"])
+def test_a_pattern_that_rust_reads_otherwise_is_refused(pattern: str) -> None:
+    for schema, place in (
+        ({"type": "string", "pattern": pattern}, "#/pattern"),
+        ({"type": "object", "patternProperties": {pattern: {}}}, "#/patternProp"),
+    ):
+        assert place in refusal(schema)
+        assert "wanted classes" in refusal(schema)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^[-\w-]$", r"^[\[\]a-]$", "^(a&&b--)$", "^[&-~]$"]
+)
+def test_a_pattern_that_all_read_alike_is_not_refused(pattern: str) -> None:
+    assert not refusal({"type": "string", "pattern": pattern})
+
+
 def test_a_panic_of_the_library_is_a_typed_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -232,10 +232,11 @@ class _Writer:
         """Return the rule of free text up to the end of its tag.
 
         No tag of the form may be in it, which a reader would take for one of ours; nor
-        may it be read as a value that is no text, if that is to follow a rule.
+        may it be read as a value that is no text, if that is to follow a rule and no
+        attribute of the tag says that it is text.
         """
         parts = [value.pattern or "", without(*self._inner_tags)]
-        if value.is_other:
+        if value.is_other and "«string»" not in self._form.argument:
             parts += [f"~/{pattern}/" for pattern in READ_AS_OTHERS]
             parts.append(r"~/[\s\x1c-\x1f]*(true|false|null)(.|\n)*/")  # JSON goes on
         return f"{rule}[lazy]: ({' & '.join(parts)}) {lark_text(after)}\n"

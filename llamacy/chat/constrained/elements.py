@@ -32,6 +32,7 @@ class Elements(Notation):
     """
 
     mark = tool_call_minimax.MARK
+    needs_types = True
 
     def content(self, node: Mapping[str, Any], at: Place, types: ValueTypes) -> str:
         """Return a text that is not read as a value of another type."""

@@ -6,7 +6,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from llamacy.chat.constrained.nested_keywords import check_known, constants, enforced
+from llamacy.chat.constrained.nested_keywords import (
+    check_known,
+    check_types,
+    constants,
+    enforced,
+)
 from llamacy.chat.constrained.notations import Notation
 from llamacy.chat.reply.schema_types import UNKNOWN, ValueTypes, parameter_types
 from llamacy.structured.form import Form
@@ -129,6 +134,8 @@ class NestedValues:
 
     def _value(self, node: Any, at: Place, types: ValueTypes) -> str:
         """Return the terms of a value that fits a schema."""
+        if self._notation.needs_types:
+            check_types(types, at)
         node, at = self._target(node, at)
         if node is False:
             at.refuse("a schema that something fits", node)
@@ -253,8 +260,8 @@ class NestedValues:
         if most == 0:
             return notation.listed("")
         items = node.get("items", True)
-        if items is False:
-            at.refuse("items that something fits", items)
+        if items is False or isinstance(items, list):
+            at.refuse("items of one schema that something fits", items)
         item = notation.item(self._value(items, at / "items", types.item()))
         upper = "" if most is None else most - 1
         more = f"({self._between} {item}){{{max(0, least - 1)},{upper}}}"

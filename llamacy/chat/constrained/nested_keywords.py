@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llamacy.chat.reply.schema_types import ValueTypes
 from llamacy.structured.schema.alternatives import type_of
 from llamacy.structured.schema.keywords import (
     ASSERTIONS,
@@ -25,6 +26,12 @@ def enforced(node: Mapping[str, Any], at: Place) -> dict[str, Any]:
         elif keyword != "unevaluatedProperties":
             (at / keyword).refuse("a keyword that this form of calls has", keyword)
     return keywords
+
+
+def check_types(types: ValueTypes, at: Place) -> None:
+    """Refuse a schema whose types the reader of a call would not all find."""
+    if not types.is_whole:
+        at.refuse("a few alternatives, and references by place", sorted(types))
 
 
 def check_known(node: Mapping[str, Any], at: Place, name: str) -> None:

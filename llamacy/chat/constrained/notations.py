@@ -44,6 +44,7 @@ class Notation(ABC):
     mark: str
     between = ""  # of items and of members
     has_free_keys = False  # whether objects may have keys that are not declared
+    needs_types = False  # whether values are read as of the types that a schema allows
 
     def __init__(self, marks: Marks) -> None:
         if not marks.is_token(self.mark):

@@ -30,7 +30,7 @@ def text_pattern(node: Mapping[str, Any], at: Place) -> str:
     patterns = [found["pattern"]] if "pattern" in found else []
     patterns += [part["pattern"] for part in found.get("allOf", ())]
     for pattern in patterns:
-        parts.append(f"/{llguidance().regex_to_lark(_whole(pattern, at), 'd')}/")
+        parts.append(f"/{llguidance().regex_to_lark(_whole(pattern, at), 'dw')}/")
     return " & ".join(parts)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from llamacy.chat.constrained.nested_keywords import check_types, constants, enforced
 from llamacy.chat.constrained.patterns import text_pattern
-from llamacy.chat.reply.schema_types import parameter_types
+from llamacy.chat.reply.schema_types import ValueTypes
 from llamacy.chat.reply.tool_call_tags import typed_value
 from llamacy.structured.schema.alternatives import are_disjoint
 from llamacy.structured.schema.keywords import ASSERTIONS, STRING
@@ -65,7 +66,8 @@ def text_value(root: Mapping[str, Any], node: Any, at: Place) -> TextValue:
     if node is False:
         at.refuse("a parameter that something fits", node)
     node = {} if node is True else node
-    types = _types(root, node)
+    types = ValueTypes.of(references, [schema])
+    check_types(types, at)
     if types and "string" not in types:
         return TextValue([], others=[(schema, at)])
     keywords = node.keys() & ASSERTIONS
@@ -75,19 +77,19 @@ def text_value(root: Mapping[str, Any], node: Any, at: Place) -> TextValue:
         return TextValue([], _ANY_TEXT, is_other=False)
     if len(keywords) == 1 and keywords <= _UNION:
         (keyword,) = keywords
-        return _union(root, node[keyword], types, at / keyword)
-    if types == {"string"} and keywords <= {"type", *STRING}:
+        return _union(references, node[keyword], types, at / keyword)
+    if types == frozenset(["string"]) and keywords <= {"type", *STRING}:
         return TextValue([], f"{text_pattern(node, at)} & {_LINE}", is_other=False)
     at.refuse(_UNRULED, sorted(keywords))
 
 
 def _union(
-    root: Mapping[str, Any], parts: Sequence[Any], types: frozenset[str], at: Place
+    references: References, parts: Sequence[Any], types: frozenset[str], at: Place
 ) -> TextValue:
     """Return the values of alternatives, each of them text or no text at all."""
 
     def resolve(node: Any) -> Any:
-        return References(root).resolved(node, at)
+        return references.resolved(node, at)
 
     if at.pointer.endswith("/oneOf") and not are_disjoint(parts, resolve):
         at.refuse("oneOf whose parts differ in type", len(parts))
@@ -101,14 +103,18 @@ def _union(
         if not keywords:  # anything fits
             return TextValue([], _ANY_TEXT, is_other=False)
         has_rules = has_rules or not keywords <= {"type"}
-        own = _types(root, node)
+        own = ValueTypes.of(references, [node])
         if own and "string" not in own:
             others.append((part, place))
         elif keywords & {"enum", "const"}:
             texts += _texts(node, types, place)
         elif keywords == {"type"}:
             patterns.insert(0, _ANY_TEXT)
-        elif own == {"string"} and keywords <= {"type", *STRING} and not patterns:
+        elif (
+            own == frozenset(["string"])
+            and keywords <= {"type", *STRING}
+            and not patterns
+        ):
             patterns.append(f"{text_pattern(node, place)} & {_LINE}")
         else:
             place.refuse(_UNRULED, sorted(keywords))
@@ -125,17 +131,9 @@ def _union(
 
 def _texts(node: Mapping[str, Any], types: frozenset[str], at: Place) -> list[str]:
     """Return constants, all of which must be texts, and be read as texts."""
-    if rest := node.keys() & ASSERTIONS - {"enum", "const", "type"}:
-        at.refuse("constants alone, without other keywords", sorted(rest))
-    values = node["enum"] if "enum" in node else [node["const"]]
+    values = constants(enforced(node, at), at)
     for value in values:
         is_text = isinstance(value, str) and value.strip() == value
         if not is_text or typed_value(value, types) != value:
             at.refuse("constants that are text", values)
     return [*dict.fromkeys(values)]
-
-
-def _types(root: Mapping[str, Any], node: Mapping[str, Any]) -> frozenset[str]:
-    schema = {**root, "properties": {"value": node}}
-    tool = {"function": {"name": "tool", "parameters": schema}}
-    return parameter_types([tool])["tool"].get("value", frozenset[str]())

@@ -5,29 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, Final
-from urllib.parse import unquote
+
+from llamacy.errors import ConstraintError
+from llamacy.structured.schema.places import Place
+from llamacy.structured.schema.references import References
 
 
 class ValueTypes(frozenset[str]):
-    """The JSON schema types that a value may be of; empty if nothing is known."""
+    """The JSON schema types that a value may be of; empty if nothing is known.
 
-    _root: Mapping[str, Any]
+    Attributes
+    ----------
+    is_whole : bool
+        Whether all of the schema was looked at: it was not too large, and its
+        references were found.
+    """
+
+    is_whole = True
+    _references: References
     _schemas: Sequence[object]  # that may apply
 
     @classmethod
-    def of(cls, root: Mapping[str, Any], schemas: Sequence[object]) -> ValueTypes:
+    def of(cls, references: References, schemas: Sequence[object]) -> ValueTypes:
         """Return the types of a value that fits one of some schemas.
 
         Parameters
         ----------
-        root : mapping
-            The schema that references start at.
+        references : References
+            Finds what the whole schema refers to.
         schemas : sequence of object
-            Parts of it, as the caller of a tool's model gave them.
+            Parts of that schema, as the caller of a tool's model gave them.
         """
-        made = cls().union(*(_Finder(root).types(schema) for schema in schemas))
-        types = cls(made)
-        types._root, types._schemas = root, schemas
+        finders = [_Finder(references) for _ in schemas]
+        found = (
+            one.types(schema) for one, schema in zip(finders, schemas, strict=True)
+        )
+        types = cls(frozenset[str]().union(*found))
+        types.is_whole = all(one.is_whole for one in finders)
+        types._references, types._schemas = references, schemas
         return types
 
     def member(self, key: str, /) -> ValueTypes:
@@ -59,13 +74,13 @@ class ValueTypes(frozenset[str]):
 
     def _of(self, schemas: Sequence[object]) -> ValueTypes:
         known = [each for each in schemas if isinstance(each, Mapping)]
-        return ValueTypes.of(self._root, known) if known else UNKNOWN
+        return ValueTypes.of(self._references, known) if known else UNKNOWN
 
     def _parts(self) -> list[Mapping[str, Any]]:
         """Return the schemas that may apply, alternatives too."""
         if not hasattr(self, "_schemas"):
             return []
-        finder, found = _Finder(self._root), list[Mapping[str, Any]]()
+        finder, found = _Finder(self._references), list[Mapping[str, Any]]()
         waiting = list(self._schemas)
         while waiting and len(found) < _MAX_STEPS:
             parts = finder.resolved(waiting.pop())
@@ -129,12 +144,13 @@ def types_of(value: object) -> frozenset[str]:
 def _properties(schema: object) -> dict[str, ValueTypes]:
     if not isinstance(schema, Mapping):
         return {}
-    found = _Finder(schema).resolved(schema)
+    references = References(schema)
+    found = _Finder(references).resolved(schema)
     properties: dict[str, Any] = {}
     for part in found:
         if isinstance(own := part.get("properties"), Mapping):
             properties |= own
-    return {name: ValueTypes.of(schema, [each]) for name, each in properties.items()}
+    return {key: ValueTypes.of(references, [each]) for key, each in properties.items()}
 
 
 class _Finder:
@@ -142,12 +158,18 @@ class _Finder:
 
     Parameters
     ----------
-    root : mapping
-        The schema that references start at.
+    references : References
+        Finds what the whole schema refers to.
+
+    Attributes
+    ----------
+    is_whole : bool
+        Whether no limit was reached, and every reference was found.
     """
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
-        self._root = root
+    def __init__(self, references: References) -> None:
+        self.is_whole = True
+        self._references = references
         self._n_steps = 0
 
     def resolved(self, schema: object) -> list[Mapping[str, Any]]:
@@ -163,14 +185,17 @@ class _Finder:
             reference = one.get("$ref")
             if isinstance(reference, str) and reference not in seen:
                 seen.add(reference)
-                waiting.append(self._target(reference))
+                waiting.append(target := self._target(reference))
+                self.is_whole &= target is not None
             if isinstance(parts := one.get("allOf"), list):
                 waiting += parts
+        self.is_whole &= not waiting
         return found
 
     def types(self, schema: object, depth: int = _MAX_DEPTH) -> frozenset[str]:
         """Return the types that a schema allows."""
         if not depth:
+            self.is_whole = False
             return _UNKNOWN
         sets = [
             types
@@ -207,15 +232,7 @@ class _Finder:
 
     def _target(self, reference: str) -> object:
         """Return the schema that a reference such as `#/$defs/Span` names."""
-        if not reference.startswith("#"):
+        try:
+            return self._references.find(reference, Place("tools")).node
+        except ConstraintError:
             return None
-        found: object = self._root
-        for step in unquote(reference[1:]).split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, Mapping):
-                found = found.get(key)
-            elif isinstance(found, list) and key.isdecimal() and len(key) < 5:
-                found = found[int(key)] if int(key) < len(found) else None
-            else:
-                return None
-        return found

@@ -10,7 +10,7 @@ from llamacy.chat.reply.parts import Call, CallBegun
 from llamacy.chat.results import ToolCall, ToolCallDelta
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Told:
     """A call, what is known of its arguments, and how much of that has been told."""
 

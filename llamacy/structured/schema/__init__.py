@@ -8,7 +8,7 @@
     values        constants: values that a text can hold exactly
     numbers       bounds and multiples
     strings       lengths, patterns and formats
-    patterns      how large a regular expression grows
+    patterns      regular expressions: how large they grow, and what they mean
     arrays        items, and how many there are
     objects       properties, and the keys that are not declared
     alternatives  oneOf, where it can be told that only one fits

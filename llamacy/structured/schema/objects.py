@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from llamacy.structured.schema.places import Place, Visit
-from llamacy.structured.schema.strings import checked_pattern, counts
+from llamacy.structured.schema.strings import counts, schema_pattern
 from llamacy.structured.schema.values import check_text
 
 
@@ -44,7 +44,7 @@ def shape(node: Mapping[str, Any], at: Place) -> Shape:
         check_text(key, at / "properties" / str(key))
     patterns = _mapping(node, at, "patternProperties")
     for pattern in patterns:
-        checked_pattern(pattern, at / "patternProperties" / str(pattern))
+        schema_pattern(pattern, at / "patternProperties" / str(pattern))
     required = node.get("required", [])
     if isinstance(required, bool):  # in the third draft, of the property itself
         required = []
@@ -77,7 +77,7 @@ def with_names(shape: Shape, names: Any, at: Place) -> Shape | None:
         free = {key: others for key in keys if key not in declared}
         return Shape({**declared, **free}, {}, False, shape.required)
     if is_plain and "pattern" in names and not shape.properties:
-        pattern = checked_pattern(names["pattern"], at / "pattern")
+        pattern = schema_pattern(names["pattern"], at / "pattern")
         return Shape({}, {pattern: others}, False, shape.required)
     return None
 

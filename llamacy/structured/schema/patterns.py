@@ -1,4 +1,4 @@
-"""How large regular expressions grow: counted repetitions inside one another."""
+"""Regular expressions: how large they grow, and whether they mean the same to all."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ MAX_COPIES: Final = 20_000
 MAX_LENGTH: Final = 20_000
 """Most characters of an expression."""
 
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
+_CLASS: Final = re.compile(r"\[([^\]]*)")
+_SET: Final = re.compile(r"\[|&&|--|~~")
 _COUNT: Final = re.compile(r"\{(\d{1,9})(,(\d{0,9}))?\}")
 
 
@@ -47,6 +50,18 @@ def n_copies(expression: str) -> int:
             at += 1
         most[-1] = max(most[-1], last)
     return max(most)
+
+
+def has_sets(expression: str) -> bool:
+    r"""Whether a class of characters has others in it, as Rust's may.
+
+    Examples
+    --------
+    >>> has_sets("[[a-z]&&x]"), has_sets(r"[\[a-z]&&--")
+    (True, False)
+    """
+    plain = _ESCAPED.sub("x", expression)
+    return any(_SET.search(inner) for inner in _CLASS.findall(plain))
 
 
 def _behind_class(expression: str, at: int) -> int:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llamacy.structured.schema.patterns import MAX_COPIES, MAX_LENGTH, n_copies
+from llamacy.structured.schema.patterns import (
+    MAX_COPIES,
+    MAX_LENGTH,
+    has_sets,
+    n_copies,
+)
 from llamacy.structured.schema.places import Place
 
 _LEAP: Final = (
@@ -46,7 +51,7 @@ def string_keywords(
     """Return lengths, pattern and format of a schema, as llguidance enforces them."""
     found: dict[str, Any] = {**counts(node, at, "minLength", "maxLength")}
     if "pattern" in node:
-        found["pattern"] = checked_pattern(node["pattern"], at / "pattern")
+        found["pattern"] = schema_pattern(node["pattern"], at / "pattern")
     if "format" not in node:
         return found
     name = node["format"]
@@ -62,6 +67,20 @@ def string_keywords(
         known = ", ".join(sorted({*_PATTERNS, *_KNOWN} - {"unknown"}))
         (at / "format").refuse(f"one of {known}", name)
     return found
+
+
+def schema_pattern(pattern: object, at: Place) -> str:
+    """Return a regular expression that means the same to JSON schema and to Rust.
+
+    Raises
+    ------
+    ConstraintError
+        It is no string, grows too large, or has a class that Rust reads otherwise.
+    """
+    checked = checked_pattern(pattern, at)
+    if has_sets(checked):
+        at.refuse(r"classes with \[ for [, and without &&, -- and ~~", checked)
+    return checked
 
 
 def checked_pattern(pattern: object, at: Place) -> str:

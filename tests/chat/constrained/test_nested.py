@@ -85,6 +85,23 @@ SCHEMAS: Any = {
     ),
     "nullable": closed(a={"type": "string", "nullable": True}),
     "empty text": closed(a={"type": "string", "maxLength": 0}),
+    "a reference by name": closed(a={"anyOf": [{"const": "x"}, {"$ref": "#small"}]})
+    | {"$defs": {"S": SMALL | {"$anchor": "small"}}},
+    "a reference to a property": closed(
+        b=SMALL,
+        a={
+            "anyOf": [{"$ref": "#/properties/b"}, {"type": "string", "pattern": "^7?$"}]
+        },
+    ),
+    "many alternatives": closed(
+        a={"anyOf": [*({"const": f"x{i}"} for i in range(1000))] + [SMALL]}
+    ),
+    "both enum and const": closed(a={"enum": ["a", "b"], "const": "a"}),
+    "a constant of another type": closed(
+        a={"anyOf": [{"type": "integer", "enum": ["x"]}, {"const": "y"}]}
+    ),
+    "words": closed(a={"type": "string", "pattern": r"^\w{2}$"}),
+    "items one by one": closed(a={"type": "array", "items": [TEXT, INTEGER]}),
     "a reference alone": {"$ref": "#/$defs/A", "$defs": {"A": closed(b=TEXT)}},
 }
 # what a family refuses, with the place that the error names
@@ -100,6 +117,17 @@ REFUSED = {
     ("coder", "keys like marks"): '#/properties/<|"|>',
     ("coder", "keys that are no names"): "#/properties/a b",
     ("coder", "a reference alone"): "#/$ref",
+    ("minimax 3", "many alternatives"): "#/properties/a",
+    ("coder", "many alternatives"): "#/properties/a",
+    **{
+        (family, name): f"#/properties/a{inner}"
+        for family in ("gemma 4", "minimax 3", "coder")
+        for name, inner in (
+            ("both enum and const", ""),
+            ("a constant of another type", "/anyOf/0"),
+            ("items one by one", ""),
+        )
+    },
 }
 
 
