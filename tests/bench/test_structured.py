@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from bench.structured import KEYS, VALUES, Run, check, report, schema
+from structured import KEYS, VALUES, Run, check, report, schema
 
 
 @pytest.mark.parametrize("kind", VALUES)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 import llamacy
 from llamacy.config import Pooling
-from tests.oracle.test_encoders import (
+from tests.support.forward_passes import error
+from tests.support.hugging_face import write_json, write_safetensors
+from tests.support.saved_encoders import (
     MODERN,
     N_VOCAB,
     NOMIC,
@@ -21,8 +23,6 @@ from tests.oracle.test_encoders import (
     make,
     of_transformers,
 )
-from tests.support.forward_passes import error
-from tests.support.hugging_face import write_json, write_safetensors
 
 pytestmark = pytest.mark.oracle
 safe_open = pytest.importorskip("safetensors").safe_open
