@@ -22,11 +22,15 @@ from tests.support import lora_files
 from tests.support.hub_server import HubServer, Repo
 from tests.support.hugging_face import write_babble
 from tests.support.pages import PAGES, ROOT, blocks
+from tests.support.real_models import MINILM, fetched_folder
 
 pytestmark = pytest.mark.real
 
 N_CTX = 256  # which the examples' longer conversations exceed
-ABOUT_DEMO = ("docs/guides/demo.md", "docs/start/rag.md")  # which say what it answers
+ABOUT_OTHERS = (
+    *("docs/guides/demo.md", "docs/start/rag.md"),  # which say what `demo` answers
+    "docs/guides/embeddings.md",  # on encoders, which tests/test_docs.py has
+)
 SPOKEN = "Why is the sky blue?\n"
 # what a command must not name to be run here
 ABSENT = (
@@ -34,6 +38,7 @@ ABSENT = (
     r"SmolLM2-135M(?!-Instruct)",  # folders of safetensors, of which none is at hand
     r"\bNAME\b",
     r"\bserve\b",  # answers until it is stopped: see tests/cli/test_serve.py
+    r"reranker|\.parquet",  # no such model is at hand, nor pyarrow
 )
 HUB = {
     "bartowski/SmolLM2-135M-Instruct-GGUF": "SmolLM2-135M-Instruct-{}.gguf",
@@ -76,7 +81,7 @@ def test_python_examples_of_a_page_run(
     write_babble(tmp_path / "SmolLM2-135M")
     Path("report.txt").write_text(chapter[:8000], encoding="utf-8")
     examples = [one for one in blocks(page, "python") if not one.needs]
-    if str(page.relative_to(ROOT)) in ABOUT_DEMO or not examples:
+    if str(page.relative_to(ROOT)) in ABOUT_OTHERS or not examples:
         pytest.skip("no examples for any model")
     space: dict[str, Any] = {"__name__": "example"}
     for line, code, _ in examples:
@@ -132,6 +137,9 @@ def test_commands_of_a_page_run(
     if "--imatrix model.imatrix.gguf" in text:
         with llamacy.load(smollm2) as model:
             llamacy.imatrix(model, chapter[:9500], "model.imatrix.gguf", n_ctx=64)
+    if "minilm.gguf" in text:
+        Path("minilm.gguf").symlink_to(fetched_folder(MINILM))
+        Path("texts.txt").write_text("A cat sleeps.\n\nShares fell.\n")
     if "style.gguf" in text:
         write_adapters(smollm2, "style.gguf", "facts")
     for command in COMMANDS[page]:

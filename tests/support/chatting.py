@@ -26,6 +26,12 @@ def begun(page: Any) -> None:
     text.filter(has_text=re.compile(".{4}")).wait_for()
 
 
+def begin_chat(page: Any) -> None:
+    """Begin a new chat, from one that has messages."""
+    page.get_by_role("link", name="New chat").click()
+    page.locator(".user").first.wait_for(state="detached")
+
+
 def said(page: Any) -> list[str]:
     """Return the texts of all messages."""
     texts: list[str] = page.locator(".user .said, .assistant .text").all_inner_texts()

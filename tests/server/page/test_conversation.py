@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 from tests.support.browser import opened
-from tests.support.chatting import begun, ended, said, say
+from tests.support.chatting import begin_chat, begun, ended, said, say
 from tests.support.relay import Relay
 
 pytestmark = pytest.mark.server
@@ -97,11 +97,12 @@ def test_a_message_is_edited_and_answered(page: Any) -> None:
 
 def test_chats_stay_when_the_page_is_loaded_again(page: Any) -> None:
     say(page, "say one")
-    page.get_by_role("link", name="New chat").click()
+    begin_chat(page)
     say(page, "say two")
     page.reload()
     assert said(page) == ["say two", "two"]
     page.get_by_role("link", name="say one").click()
+    page.locator("h1", has_text="say one").wait_for()
     assert said(page) == ["say one", "one"]
     page.go_back()
     page.locator("h1", has_text="say two").wait_for()
@@ -111,7 +112,7 @@ def test_chats_stay_when_the_page_is_loaded_again(page: Any) -> None:
 def test_a_chat_is_written_to_while_another_is_shown(page: Any) -> None:
     say(page, LONG, wait=False)
     begun(page)
-    page.get_by_role("link", name="New chat").click()
+    begin_chat(page)
     say(page, "say two")
     assert said(page) == ["say two", "two"]
     page.get_by_role("link", name="say all work").click()

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("llamacy.server", exc_type=ImportError)
 
 from tests.support.browser import opened
-from tests.support.chatting import said, say
+from tests.support.chatting import begin_chat, said, say
 
 pytestmark = pytest.mark.server
 
@@ -66,7 +66,7 @@ def test_wide_texts_do_not_scroll_a_narrow_page(browser: Any, url: str) -> None:
         assert scroller.evaluate(inner) == 0
         assert page.locator("pre").evaluate(inner) > 0
         page.get_by_role("button", name="Chats").click()
-        page.get_by_role("link", name="New chat").click()
+        begin_chat(page)
         assert said(page) == []
         assert page.get_by_role("textbox", name="Message").is_visible()
         page.get_by_role("button", name="Settings").click()
