@@ -72,7 +72,7 @@ def llama_cpp(model: str, onnx: str, n_threads: int) -> Encode:
     """Embed with llama-cpp-python, which joins texts up to its batch."""
     import llama_cpp
 
-    sizes = {"n_ctx": 2048, "n_batch": 2048, "n_ubatch": 2048}
+    sizes = {"n_ctx": 512, "n_batch": 512, "n_ubatch": 512}  # larger ones are slower
     loaded = llama_cpp.Llama(
         model,
         embedding=True,
