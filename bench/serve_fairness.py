@@ -4,9 +4,10 @@
                                    [--seconds 5] [--peer-python PYTHON]
 
 Some texts are streamed, first alone; then a long prompt arrives, and the texts' chunks
-are counted until its first token, or for ten times as long. Printed is the share of
-their speed that they keep, and the tokens of the prompt that were read a second, of
-the median round. The model's context must hold the prompt.
+are counted until its first token, or for ten times as long; then alone once more, as
+texts become slower the longer they are. Printed is the share that they keep of their
+speed before and after, and the tokens of the prompt that were read a second, of the
+median round. The model's context must hold the prompt.
 """
 
 from __future__ import annotations
@@ -83,11 +84,13 @@ async def run_round(
     long = {"prompt": prompt, "max_tokens": 1, "temperature": 0}
     reading = asyncio.ensure_future(stream(url, fields | long, other))
     beside = await counter.rate(10 * options.seconds, reading)
+    seconds, is_read = time.perf_counter() - began, reading.done()
+    reading.cancel()
+    alone = (alone + await counter.rate(options.seconds)) / 2
     if any(text.done() for text in texts):
         raise SystemExit("a text has ended while the prompt was read")
-    seconds, is_read = time.perf_counter() - began, reading.done()
-    for one in (reading, *texts):
-        one.cancel()
+    for text in texts:
+        text.cancel()
     ended = await asyncio.gather(reading, *texts, return_exceptions=True)
     for error in ended:
         if isinstance(error, (Exception, SystemExit)):

@@ -7,7 +7,7 @@ tokens would hold them up for a minute, so that
 
 - short prompts come before long ones;
 - after each pass that reads a long prompt beside texts of other calls, the texts grow
-  alone for as long as that pass took. They keep half of their speed.
+  alone for a little longer than that pass took. They keep half of their speed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from llamacy.generation.stages import Stage
 
 LONG: Final = 512
 """Tokens to read that make a prompt long: four passes beside texts that grow."""
+
+ALONE: Final = 1.25
+"""How much longer texts grow alone than a pass took that read beside them: reading
+leaves the caches with other things in them, and their first passes are slower."""
 
 MOST_SKIPPED: Final = 3
 """Passes that short prompts may fill before a long one comes first."""
@@ -77,7 +81,10 @@ class Pacing:
         started = perf_counter()
         yield
         seconds = perf_counter() - started
-        self._owed = seconds if is_shared else max(0.0, self._owed - seconds)
+        if is_shared:
+            self._owed = ALONE * seconds
+        else:
+            self._owed = max(0.0, self._owed - seconds)
 
 
 def _is_long(request: AnyRequest) -> bool:
