@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import llamacy
@@ -154,9 +155,13 @@ def test_answers_follow_schemas(puppet_path: str) -> None:
     assert json.loads(str(answer.content))["city"] in ("Rome", "Oslo")
 
 
-def test_embeddings_are_refused_when_they_are_made() -> None:
-    with pytest.raises(ValueError, match="embedding: wanted False, found True"):
-        LlamaCppEmbeddings(model_path="demo")
+def test_embeddings_are_those_of_the_model() -> None:
+    """Of each token, as in llama-cpp-python, where a file does not say how to pool."""
+    texts = ["Once upon a time", "The end."]
+    found = LlamaCppEmbeddings(model_path="demo").embed_documents(texts)
+    with llamacy.load("demo") as model:
+        wanted = model.embed(texts, pooling="none")
+    np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-5, atol=1e-6)
 
 
 def test_an_error_names_the_argument(tmp_path: Path) -> None:
