@@ -107,7 +107,7 @@ class Notation(ABC):
         """Return the terms of an object around its members."""
 
     def free_member(self, value: str) -> str:
-        """Return the terms of a member of any name."""
+        """Return the terms of a member of any name, where there are `has_free_keys`."""
         raise NotImplementedError
 
     def any_arguments(self, name: str) -> tuple[str, str]:
