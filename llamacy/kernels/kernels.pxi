@@ -71,10 +71,23 @@ cdef extern from "products/digits.h":
     ) noexcept nogil
 
 
+cdef extern from "products/fixed.h":
+    enum:
+        FIXED_FORM
+
+    ctypedef struct fixed_unit:
+        pass
+
+    bint reads_fixed(const packed_matrix* w) noexcept nogil
+    size_t fixed_bytes(int k, int m) noexcept nogil
+    void store_fixed(fixed_unit* to, vf low, vf high, float peak) noexcept nogil
+
+
 cdef extern from "products/many_rows.h":
     ctypedef struct activations:
         const quant_unit* units
         const fine_unit* fine
+        const fixed_unit* fixed
         size_t step
 
     ctypedef void (*few_kernel)(
@@ -93,6 +106,7 @@ cdef extern from "products/many_rows.h":
         strip_sums sums[16][8]
 
     size_t units_bytes(int k, int m) noexcept nogil
+    size_t fine_bytes(int k, int m) noexcept nogil
     activations quantized_rows(
         const void* prepared, int k, int m, int row) noexcept nogil
     activations rows_for(

@@ -174,6 +174,9 @@ class PlainKernels:
             return 0
         return 2 if weight.type_name == "Q8_0" else 1
 
+    def rounds(self, weight: Any) -> bool:
+        return self.reads_prepared(weight)
+
     def prepared_bytes(self, k: int, m: int) -> int:
         return 2 * k * m
 

@@ -148,13 +148,30 @@ INLINE void multiply_float_panel(pack_type type, int rows, const packed_matrix *
     UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }
 
+/* The same in fixed point. */
+INLINE void multiply_fixed_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
+                                 const activations *x, float *out) {
+    const uint8_t *codes = panel_of(w, panel);
+    const fixed_unit *unit = x->fixed;
+    vf acc[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
+    for (size_t u = 0; u < (size_t)w->k / UNIT_COLS; u++, unit += x->step) {
+        fixed_weights weights;
+        prefetch_ahead(codes + u * code_bytes(type), code_bytes(type));
+        unpack_fixed(type, codes, u, &weights);
+        add_fixed(rows, &weights, unit, acc);
+    }
+    UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
+}
+
 /* out: [rows][PANEL_ROWS] */
 typedef void few_kernel(const packed_matrix *w, int64_t panel, const activations *x, float *out);
 
 /* One instance a type and number of rows. */
 #define FEW(type, rows)                                                                                    \
     static void few_##type##_##rows(const packed_matrix *w, int64_t panel, const activations *x, float *out) { \
-        if (is_float_pack(PACK_##type)) multiply_float_panel(PACK_##type, rows, w, panel, x, out);         \
+        if (is_fixed(PACK_##type) && reads_fixed(w)) multiply_fixed_panel(PACK_##type, rows, w, panel, x, out); \
+        else if (is_float_pack(PACK_##type)) multiply_float_panel(PACK_##type, rows, w, panel, x, out);         \
         else multiply_quant_panel(PACK_##type, rows, w, panel, x, out);                                    \
     }
 #if ROWS_MAX >= 16

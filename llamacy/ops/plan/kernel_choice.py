@@ -12,7 +12,13 @@ class Kernels(Protocol):
         """Whether products with a matrix or with experts read prepared activations."""
 
     def digits_read(self, weight: Any) -> int:
-        """Count the digits that such products read of them; 0 if they read floats."""
+        """Count the digits that such products read of them.
+
+        0: they read floats; 3: numbers in fixed point, more precise than bfloat16.
+        """
+
+    def rounds(self, weight: Any) -> bool:
+        """Whether such products round activations to bfloat16 or to less."""
 
     def prepared_bytes(self, k: int, m: int) -> int:
         """Count the bytes that m rows of k activations take once they are prepared."""

@@ -61,11 +61,15 @@ class _OutlineKernels:
         return self.digits_read(weight) > 0
 
     def digits_read(self, weight: Any) -> int:
-        """Count the digits that such products read of them; 0 if they read floats."""
+        """Count the digits that such products read of them."""
         *_, n, k = weight.shape
         return self._program.digits_read(
             PackedMatrix(weight.type_name, n, k, _NO_PANELS)
         )
+
+    def rounds(self, weight: Any) -> bool:
+        """Whether such products round activations to bfloat16 or to less."""
+        return 0 < self.digits_read(weight) < 3
 
 
 def buffer_bytes(

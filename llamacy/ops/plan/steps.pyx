@@ -65,13 +65,20 @@ cdef class Steps:
         return self.digits_read(weight) > 0
 
     def digits_read(self, weight):
-        """Count the digits that such products read of them; 0 if they read floats."""
+        """Count the digits that such products read of them.
+
+        0: they read floats; 3: numbers in fixed point, more precise than bfloat16.
+        """
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
             matrix = (<PackedExperts>weight).matrix
         else:
             matrix = (<PackedMatrix?>weight).matrix
         return self.kernels.digits_read(&matrix)
+
+    def rounds(self, weight):
+        """Whether such products round activations to bfloat16 or to less."""
+        return 0 < self.digits_read(weight) < 3
 
     def add(self, added, *, waits=False):
         """Add a step, which follows all steps before it if it `waits`.
