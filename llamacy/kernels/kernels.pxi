@@ -69,6 +69,7 @@ cdef extern from "products/digits.h":
     void store_fine(
         fine_unit* to, const quant_unit* unit, vf low, vf high
     ) noexcept nogil
+    void drop_digits(fine_unit* row, size_t step, int n) noexcept nogil
 
 
 cdef extern from "products/fixed.h":

@@ -388,7 +388,7 @@ def test_levels_agree(
 ) -> None:
     """Levels without tiles differ only in how sums are rounded.
 
-    And in whether 16-bit floats are multiplied in fixed point.
+    And in whether 16-bit floats are multiplied in fixed point, and in digits left out.
     """
     weight, x = matrix(type_name, 37, 512), activations(17, 512)
     x[:, 7] *= 100
@@ -400,4 +400,6 @@ def test_levels_agree(
             most = 1e-5
             if type_name in ("F16", "BF16") and steps_of(name).has_fixed:
                 most = 3e-4
+            elif type_name == "Q8_0" and steps_of(name).skips_digits:
+                most = 0.006
             assert relative_error(got, want) <= most, name

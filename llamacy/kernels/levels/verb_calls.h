@@ -209,13 +209,18 @@ static const verb_call VERB_CALLS[] = {EACH_CALL(LIST_CALL){NULL, NULL}};
 /* The verbs of a level, and the constants on which their meaning depends. */
 typedef struct {
     const verb_call *calls;
-    int byte_zero, dot_rows;
+    int byte_zero, dot_rows, skips_digits;
     int columns[4]; /* of the words of w_store() */
 } verb_table;
 
 #ifndef WORD_COLUMNS
 #define WORD_COLUMNS 0, 1, 2, 3
 #endif
-static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, {WORD_COLUMNS}};
+#ifdef SKIPS_DIGITS
+enum { DIGITS_ARE_SKIPPED = 1 };
+#else
+enum { DIGITS_ARE_SKIPPED = 0 };
+#endif
+static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, DIGITS_ARE_SKIPPED, {WORD_COLUMNS}};
 
 #endif

@@ -110,10 +110,17 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #endif
 }
 
-/* As add_unit, with both digits. */
+/* As add_unit, with both digits of rows that have them. */
 INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
                             const fine_unit *fine, vf *acc) {
     vi sums[DOT_ROWS];
+#ifdef SKIPS_DIGITS
+    _Static_assert(DOT_ROWS == 1, "a branch for each row");
+    if (fine->scale == 0) {
+        add_unit(type, rows, w, x, acc);
+        return;
+    }
+#endif
     dot_digits(type, rows, w->codes, x, fine, sums);
     UNROLL for (int t = 0; t < rows; t++)
         acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine[t].scale)), w->scale[0], acc[t]);

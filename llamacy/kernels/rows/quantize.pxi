@@ -67,6 +67,8 @@ cdef inline void quantize_row(
         quantize_unit(
             n_digits, x + u * UNIT_COLS, <quant_unit*>to.units + u * to.step,
             <fine_unit*>to.fine + u * to.step, <fixed_unit*>to.fixed + u * to.step)
+    if n_digits > 1:
+        drop_digits(<fine_unit*>to.fine, to.step, n_units)
 
 
 cdef int digits_read(const packed_matrix* w) noexcept nogil:

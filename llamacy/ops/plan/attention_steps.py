@@ -90,7 +90,7 @@ class AttentionSteps(Emitter):
         return self._values[node.inputs[0]], node.attributes["rope"]
 
     def _is_rounded(self, node: Node) -> bool:
-        """Whether a value was computed from activations rounded to bfloat16 or to less."""
+        """Whether activations before it were rounded to bfloat16 or to less."""
         if node.op == "linear":
             return self._kernels.rounds(node.attributes["weight"])
         return any(map(self._is_rounded, node.inputs))
