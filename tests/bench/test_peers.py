@@ -28,6 +28,7 @@ def test_results_of_each_engine_are_printed_and_written(
 ) -> None:
     path = tmp_path / "results.json"
     sizes = ["-p", 12, "-n", 3, "-d", 5, "-r", 2, "-t", 1]
+    sizes += ["--texts", "1,3", "--clients", 2]
     done = peers(babble_model, *sizes, "--note", "tiny", "--json", path)
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -36,10 +37,15 @@ def test_results_of_each_engine_are_printed_and_written(
     assert report["versions"]["llamacy"] == llamacy.__version__
     assert report["note"] == "tiny"
     rows = [row for row in report["results"] if row["engine"] == "llamacy"]
-    assert [row["test"] for row in rows] == ["pp12", "tg3"]
+    assert [(row["test"], row.get("texts", 1)) for row in rows] == [
+        ("pp12", 1),
+        ("tg3", 1),
+        ("tg3", 3),
+        ("sv3", 2),
+    ]
     for row in rows:
         assert row["model"] == babble_model.stem
-        assert row["depth"] == 5
+        assert row["depth"] == (5 if row["test"] != "sv3" else 0)
         assert len(row["repetitions"]) == 2
         assert min(row["repetitions"]) > 0
         assert row["tokens_per_second"] == median(row["repetitions"])
