@@ -16,13 +16,13 @@ from llamacy.ops.state.specs import KeyValues
 
 _UNIT = 32  # dimensions: others would take more memory than float16
 
-_RECENT = {"attention": 2, "latent_attention": 1, "shared_attention": 0}
+_DECIDING = {"attention": 2, "latent_attention": 1, "shared_attention": 0}
 """The input that decides whether attention may round, by operation."""
 
 
 def may_round(node: Node, kernels: Kernels) -> bool:
     """Whether an operation of attention may round what it reads to bfloat16."""
-    return _is_rounded(node.inputs[_RECENT[node.op]], kernels)
+    return _is_rounded(node.inputs[_DECIDING[node.op]], kernels)
 
 
 def page_type(kv_type: str, nodes: Iterable[Node], kernels: Kernels) -> str:
@@ -39,7 +39,7 @@ def page_type(kv_type: str, nodes: Iterable[Node], kernels: Kernels) -> str:
     """
     if kv_type != "f16" or not kernels.has_bf16:
         return kv_type
-    readers = [node for node in nodes if node.op in _RECENT]
+    readers = [node for node in nodes if node.op in _DECIDING]
     fits = all(_fits(node) and may_round(node, kernels) for node in readers)
     return "bf16" if readers and fits else kv_type
 
