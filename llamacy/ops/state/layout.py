@@ -66,7 +66,7 @@ class StateLayout:
         Of all layers that keep anything, in any order. A layer may keep states of
         several kinds; those of one kind are alike.
     kv_type : str
-        ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of keys and values.
+        ``"f32"``, ``"f16"``, ``"bf16"`` or ``"q8_0"``: the type of keys and values.
     brief : collection of StateSpec
         States in pages that nothing reads once a pass is beyond their layer: they have
         one place in all layers.
