@@ -155,6 +155,9 @@ cdef extern from "attention/kv_page.h":
 
 
 cdef extern from "attention/attention.h":
+    enum:
+        READS_BF16_PAGES
+
     ctypedef struct query_strip:
         const row_run* run
         int first_head
@@ -281,6 +284,7 @@ TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
 TABLE.span_tokens = SPAN_TOKENS
+TABLE.has_bf16 = READS_BF16_PAGES
 TABLE.attention = attention
 TABLE.score = score
 TABLE.weigh = weigh

@@ -166,6 +166,9 @@ def transformer() -> Callable[..., Executors]:
 class PlainKernels:
     """Kernels that read prepared activations with quantised weights; none runs."""
 
+    n_threads = 2
+    has_bf16 = False
+
     def reads_prepared(self, weight: Any) -> bool:
         return str(weight.type_name) not in ("F32", "F16", "BF16")
 

@@ -9,6 +9,14 @@ from typing import Any, Protocol
 class Kernels(Protocol):
     """The questions that a lowering asks the kernels of a level."""
 
+    @property
+    def n_threads(self) -> int:
+        """Most threads that run the steps."""
+
+    @property
+    def has_bf16(self) -> bool:
+        """Whether attention can read pages in bfloat16."""
+
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""
 

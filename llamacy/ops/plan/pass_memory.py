@@ -55,6 +55,8 @@ class _OutlineKernels:
         table = kernels.load(kernels.selected().name).table
         self._program = Program(table, 1)
         self.prepared_bytes = self._program.prepared_bytes
+        self.has_bf16 = self._program.has_bf16
+        self.n_threads = self._program.n_threads
 
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""

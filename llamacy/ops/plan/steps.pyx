@@ -24,7 +24,7 @@ from llamacy.ops.plan.routing cimport Routing, routing
 import numpy as np
 
 from llamacy.ops.plan.step import LOGITS
-from llamacy.ops.state.kv_pages import KV_TYPES
+from llamacy.ops.state.kv_pages import PAGE_TYPES
 
 include "operands.pxi"
 include "filling.pxi"
@@ -55,6 +55,11 @@ cdef class Steps:
 
     def __dealloc__(self):
         free(self.steps)
+
+    @property
+    def has_bf16(self):
+        """Whether attention can read pages in bfloat16."""
+        return bool(self.kernels.has_bf16)
 
     def prepared_bytes(self, int k, int m):
         """Count the bytes that m rows of k activations take once they are prepared."""
