@@ -86,7 +86,7 @@ def cpu_name(root: str = "/") -> str:
 
 
 def _arm_cores(facts: Iterable[tuple[str, str]]) -> str:
-    """Return the kinds of cores and how many there are of each; `""` if there are none."""
+    """Return the kinds of cores, and how many there are of each; `""` if none."""
     counts: dict[str, int] = {}
     designer = 0
     for key, value in facts:

@@ -18,7 +18,11 @@ enum {
     MANY_ROWS = 256,
     SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     FLOAT_MIN_ROWS = 8,
+#ifdef HAS_PAIRS
+    QUANT_MIN_ROWS = 8,         /* pairs take half of the instructions, a copy those of 4 rows */
+#else
     QUANT_MIN_ROWS = 64,        /* 4 rows at a time: a copy is worth it from 16 times on */
+#endif
     SPAN_PAGES = 4,
     BAND_STRIPS = 8,
     PEAK_SUMS = 6,              /* four registers each, of 32 */
@@ -140,11 +144,12 @@ INLINE void  f_store_i8(int8_t *p, vf a) {
 INLINE vi    i_load(const void *p) I_QUARTERS(vld1q_s8((const int8_t *)p + 16 * i))
 INLINE vi    i_zero(void) I_QUARTERS(vdupq_n_s8(0))
 INLINE vi    i_or(vi a, vi b) I_QUARTERS(vorrq_s8(a.q[i], b.q[i]))
-/* Bytes move by themselves; a shift of 0 is no instruction. */
+/* Bytes move by themselves; a shift of 0 is no instruction, nor a mask of all bits that are left. */
 INLINE int8x16_t neon_field(int8x16_t v, int shift, int mask) {
     const uint8x16_t bytes = vreinterpretq_u8_s8(v);
-    const uint8x16_t moved = shift ? vshlq_u8(bytes, vdupq_n_s8((int8_t)-shift)) : bytes;
-    return vreinterpretq_s8_u8(vandq_u8(moved, vdupq_n_u8((uint8_t)mask)));
+    const uint8x16_t moved = shift > 0 ? bytes >> shift : shift < 0 ? bytes << -shift : bytes;
+    const int left = shift > 0 ? 0xFF >> shift : 0xFF << -shift & 0xFF;
+    return vreinterpretq_s8_u8(mask == left ? moved : vandq_u8(moved, vdupq_n_u8((uint8_t)mask)));
 }
 INLINE vi    i_field(vi v, int shift, int mask) I_QUARTERS(neon_field(v.q[i], shift, mask))
 INLINE vi    i_lut(vi v, const int8_t *table) I_QUARTERS(vqtbl1q_s8(vld1q_s8(table), vreinterpretq_u8_s8(v.q[i])))

@@ -137,6 +137,36 @@ INLINE void table_sums_of(const verb_memory *m) {
 #define EACH_TABLE_VERB(do)
 #endif
 
+#ifdef HAS_PAIRS
+INLINE void join_of(const verb_memory *m) {
+    vf low, high;
+    p_join(FA, FB, &low, &high);
+    f_store((float *)m->out, low);
+    f_store((float *)m->out + 16, high);
+}
+INLINE void part_of(const verb_memory *m) {
+    vf a, b;
+    p_part(FA, FB, &a, &b);
+    f_store((float *)m->out, a);
+    f_store((float *)m->out + 16, b);
+}
+INLINE void codes_of(const verb_memory *m) {
+    vi low, high;
+    p_codes(IA, IB, m->n[0], &low, &high);
+    put_bytes(m->out, low);
+    put_bytes((uint8_t *)m->out + 64, high);
+}
+#define EACH_PAIRED_VERB(do)                                                              \
+    do(p_join, join_of(m))                                                                \
+    do(p_part, part_of(m))                                                                \
+    do(p_codes, codes_of(m))                                                              \
+    do(p_values, F_OUT(p_values((const float *)m->a)))                                    \
+    do(p_floats, F_OUT(p_floats(i_add(p_zero(), IA))))                                    \
+    do(p_dots, I_OUT(p_dots(i_load(m->out), IA, (const int8_t *)m->b)))
+#else
+#define EACH_PAIRED_VERB(do)
+#endif
+
 #ifdef HAS_BF16
 /* n is rows, the tiles, b_step, ldc, and whether it adds. */
 INLINE void products_of(const verb_memory *m, int rows, int adds) {
@@ -175,7 +205,7 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define EACH_TILE_VERB(do)
 #endif
 
-#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_TABLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
+#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_TABLE_VERB(do) EACH_PAIRED_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
 /* cold: they are to be small, not fast */
 #define DEFINE_CALL(name, body) static __attribute__((cold)) void call_##name(const verb_memory *m) { (void)m; body; }
 EACH_CALL(DEFINE_CALL)

@@ -120,6 +120,25 @@ VERB(void,  l_tables,     (uint8_t *tables, const int8_t *x)); /* tables of 32 a
 VERB(void,  l_sums,       (int units, const uint8_t *planes, const uint8_t *tables, vi *sums));
 #endif
 
+/* --- a level may multiply pairs of rows (many_rows_pairs.h) ----------------------------- */
+
+/* Half a panel's sums of two rows, a and b: lanes 4i, 4i + 1 are outputs 2i, 2i + 1 of row a, and
+ * lanes 4i + 2, 4i + 3 those of row b. low: outputs 0 .. 7, high: 8 .. 15. */
+#ifdef HAS_PAIRS
+VERB(void,  p_join,       (vf a, vf b, vf *low, vf *high)); /* 16 outputs of each row, in such lanes */
+VERB(void,  p_part,       (vf low, vf high, vf *a, vf *b)); /* and back */
+VERB(void,  p_codes,      (vi a, vi b, int zero, vi *low, vi *high)); /* chunks of 4 columns to 8 columns of half the
+                                                           outputs, less zero */
+VERB(vf,    p_values,     (const float *p));          /* lane j is p[j % 4]: a number a row, each twice */
+VERB(vi,    p_zero,       (void));                    /* sums of nothing, for p_floats */
+VERB(vf,    p_floats,     (vi sums));                 /* sums that began with p_zero, below 2^22 */
+VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums grow by codes of p_codes times 8
+                                                           activations of row a, and of row b after them */
+#if BYTE_ZERO
+#error "a level that HAS_PAIRS multiplies signed bytes"
+#endif
+#endif
+
 /* --- a level may have bfloat16 (attention), on tiles: 16 rows of 64 bytes ------------- */
 
 #ifdef HAS_BF16

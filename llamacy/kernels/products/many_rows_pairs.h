@@ -1,0 +1,172 @@
+/* Slices of quantised weights multiplied by two rows at a time, on levels with matrix products
+ * of bytes: 8 columns of 2 rows times 8 columns of 2 outputs are 2 x 2 sums, in one instruction.
+ *
+ *   codes   two chunks of 4 columns become one of 8, less the zero point: of outputs 0 .. 7,
+ *           and of 8 .. 15
+ *   rows    8 columns of row 2p, then the same of row 2p + 1; gathered once for all panels
+ *   sums    of half a panel and two rows: lane 4i + 2r + j is output 2i + j of row 2p + r; they
+ *           wait for the next slice as they are, and are parted after the last
+ *
+ * Sums of integers are exact, and the float32 arithmetic on them is add_unit()'s of few_rows.h,
+ * lane by lane: a row's result is the same whichever of the two computes it. A last odd row
+ * is paired with zeros.
+ */
+#ifndef LLAMACY_MANY_ROWS_PAIRS_H
+#define LLAMACY_MANY_ROWS_PAIRS_H
+
+enum { STRIP_PAIRS = STRIP_ROWS / 2, UNIT_STEPS = UNIT_COLS / 8, PAIRS_MAX = 2 };
+
+/* One unit of a panel, by halves of its outputs; each scale and minimum for both rows. */
+typedef struct {
+    vi codes[2][UNIT_STEPS];
+    vf scale[2][2], minimum[2][2]; /* [group][half] */
+} pair_weights;
+
+/* One unit of two rows: quant_unit and fine_unit, each number twice. */
+typedef struct {
+    int8_t q[UNIT_STEPS][16];
+    float scale[4];
+    float sum[3][4]; /* as minima multiply it: of the unit; of its halves */
+} pair_unit;
+typedef struct {
+    int8_t q[UNIT_STEPS][16];
+    float scale[4];
+} fine_pair;
+
+/* One strip and slice. */
+typedef struct {
+    pair_unit units[SLICE_UNITS][STRIP_PAIRS];
+    fine_pair fine[SLICE_UNITS][STRIP_PAIRS];
+} paired_rows;
+
+INLINE void unpack_pairs(pack_type type, packed_unit packed, pair_weights *to) {
+    unit_weights w;
+    unpack_unit(type, packed, &w);
+    UNROLL for (int s = 0; s < UNIT_STEPS; s++)
+        p_codes(w.codes[2 * s], w.codes[2 * s + 1], dot_zero(type), &to->codes[0][s], &to->codes[1][s]);
+    UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
+        p_join(w.scale[g], w.scale[g], &to->scale[g][0], &to->scale[g][1]);
+        if (has_minimum(type)) p_join(w.minimum[g], w.minimum[g], &to->minimum[g][0], &to->minimum[g][1]);
+    }
+}
+
+INLINE void put_twice(float *to, float a, float b) { to[0] = to[1] = a, to[2] = to[3] = b; }
+
+INLINE void pair_codes(const int8_t *a, const int8_t *b, int8_t (*to)[16]) {
+    UNROLL for (int s = 0; s < UNIT_STEPS; s++) {
+        memcpy(to[s], a + 8 * s, 8);
+        memcpy(to[s] + 8, b + 8 * s, 8);
+    }
+}
+
+/* Whether either matrix of the product reads second digits. */
+INLINE int reads_fine(const linear_args *a) {
+    return PACK_TRAITS[a->w.type].digits == 2 || (is_gated(a->form) && PACK_TRAITS[a->w2.type].digits == 2);
+}
+
+/* Whether either has minima of half units. */
+INLINE int has_halves(pack_type type) { return has_minimum(type) && PACK_TRAITS[type].groups == 2; }
+INLINE int reads_halves(const linear_args *a) {
+    return has_halves(a->w.type) || (is_gated(a->form) && has_halves(a->w2.type));
+}
+
+/* The rows of a strip in pairs, over a slice; x begins at the slice's first column. */
+static void pair_rows(const linear_args *product, activations x, int n_rows, int n_units, paired_rows *to) {
+    static const quant_unit no_unit;
+    static const fine_unit no_fine;
+    const int has_fine = reads_fine(product), needs_halves = reads_halves(product);
+    for (int u = 0; u < n_units; u++, x.units += x.step, x.fine += x.step)
+        for (int t = 0; t < n_rows; t += 2) {
+            const int has_other = t + 1 < n_rows;
+            const quant_unit *a = x.units + t, *b = has_other ? a + 1 : &no_unit;
+            pair_unit *pair = &to->units[u][t / 2];
+            pair_codes(a->q, b->q, pair->q);
+            put_twice(pair->scale, a->scale, b->scale);
+            put_twice(pair->sum[0], a->sum, b->sum);
+            for (int g = 1; g < (needs_halves ? 3 : 1); g++)
+                put_twice(pair->sum[g], -a->scale * (float)a->minus[g], -b->scale * (float)b->minus[g]);
+            if (!has_fine) continue;
+            const fine_unit *fine = x.fine + t, *other = has_other ? fine + 1 : &no_fine;
+            pair_codes(fine->q, other->q, to->fine[u][t / 2].q);
+            put_twice(to->fine[u][t / 2].scale, fine->scale, other->scale);
+        }
+}
+
+/* acc[t] += group g of half a unit's outputs times pair t of x. */
+INLINE void add_group(pack_type type, int pairs, const pair_weights *w, int g, int half, const pair_unit *x,
+                      vf *acc) {
+    const int groups = PACK_TRAITS[type].groups, steps = UNIT_STEPS / groups, sum_of = groups == 1 ? 0 : 1 + g;
+    vi sums[PAIRS_MAX];
+    UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_zero();
+    UNROLL for (int s = g * steps; s < (g + 1) * steps; s++)
+        UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], x[t].q[s]);
+    UNROLL for (int t = 0; t < pairs; t++) {
+        acc[t] = f_fma(f_mul(p_floats(sums[t]), p_values(x[t].scale)), w->scale[g][half], acc[t]);
+        if (has_minimum(type)) acc[t] = f_fnma(w->minimum[g][half], p_values(x[t].sum[sum_of]), acc[t]);
+    }
+}
+
+/* The same with both digits, which types of one group read. */
+INLINE void add_finely(int pairs, const pair_weights *w, int half, const pair_unit *x, const fine_pair *fine,
+                       vf *acc) {
+    vi sums[PAIRS_MAX];
+    UNROLL for (int t = 0; t < pairs; t++) sums[t] = i_zero();
+    UNROLL for (int s = 0; s < UNIT_STEPS; s++)
+        UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], x[t].q[s]);
+    UNROLL for (int t = 0; t < pairs; t++) sums[t] = i_shl(sums[t], FINE_BITS);
+    UNROLL for (int s = 0; s < UNIT_STEPS; s++)
+        UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], fine[t].q[s]);
+    UNROLL for (int t = 0; t < pairs; t++)
+        acc[t] = f_fma(f_mul(f_from_i(sums[t]), p_values(fine[t].scale)), w->scale[0][half], acc[t]);
+}
+
+/* sums[t] += the products of two rows a pair and quantised weights over one slice, in the lanes
+ * of p_join() until the last. */
+INLINE void multiply_paired(pack_type type, int pairs, const pair_weights *w, int n_units, int is_last,
+                            const paired_rows *x, int first, float (*sums)[PANEL_ROWS]) {
+    for (int half = 0; half < 2; half++) {
+        vf acc[PAIRS_MAX];
+        UNROLL for (int t = 0; t < pairs; t++) acc[t] = f_load(sums[2 * t + half]);
+        for (int u = 0; u < n_units; u++) {
+            if (PACK_TRAITS[type].digits == 2) {
+                add_finely(pairs, &w[u], half, &x->units[u][first], &x->fine[u][first], acc);
+                continue;
+            }
+            UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++)
+                add_group(type, pairs, &w[u], g, half, &x->units[u][first], acc);
+        }
+        UNROLL for (int t = 0; t < pairs; t++) f_store(sums[2 * t + half], acc[t]);
+    }
+    if (!is_last) return;
+    UNROLL for (int t = 0; t < pairs; t++) {
+        vf one, other;
+        p_part(f_load(sums[2 * t]), f_load(sums[2 * t + 1]), &one, &other);
+        f_store(sums[2 * t], one);
+        f_store(sums[2 * t + 1], other);
+    }
+}
+
+typedef void pair_kernel(const pair_weights *w, int n_units, int is_last, const paired_rows *x, int first,
+                         float (*sums)[PANEL_ROWS]);
+
+#define PAIRED(type, pairs)                                                                      \
+    static void paired_##type##_##pairs(const pair_weights *w, int n_units, int is_last,        \
+                                        const paired_rows *x, int first, float (*sums)[PANEL_ROWS]) { \
+        multiply_paired(PACK_##type, pairs, w, n_units, is_last, x, first, sums);                \
+    }
+#define BOTH_PAIRED(type) PAIRED(type, 1) PAIRED(type, 2)
+#define PAIRED_ROW(type) [PACK_##type] = {paired_##type##_1, paired_##type##_2},
+EACH_QUANT_TYPE(BOTH_PAIRED)
+
+/* [type][pairs - 1] */
+static pair_kernel *const PAIR_KERNELS[PACK_COUNT][PAIRS_MAX] = {EACH_QUANT_TYPE(PAIRED_ROW)};
+
+/* One panel and the n_rows rows of one strip. */
+static void multiply_paired_strip(pack_type type, const paired_rows *x, int n_rows, int n_units, int is_last,
+                                  const pair_weights *w, float (*sums)[PANEL_ROWS]) {
+    const int n_pairs = (n_rows + 1) / 2;
+    for (int p = 0; p < n_pairs; p += PAIRS_MAX)
+        PAIR_KERNELS[type][p + 1 < n_pairs](w, n_units, is_last, x, p, sums + 2 * p);
+}
+
+#endif
