@@ -46,10 +46,14 @@ INLINE void  p_part(vf low, vf high, vf *a, vf *b) {
     }
 }
 INLINE vf    p_values(const float *p) F_QUARTERS(vld1q_f32(p))
-/* Sums begin as the bits of 1.5 * 2^23, and are those of a float then, 1.5 * 2^23 more: a subtraction
- * takes fewer cycles than a conversion, which few pipelines have. */
-INLINE vi    p_zero(void) I_QUARTERS(vreinterpretq_s8_f32(vdupq_n_f32(0x1.8p23f)))
-INLINE vf    p_floats(vi sums) F_QUARTERS(vsubq_f32(vreinterpretq_f32_s8(sums.q[i]), vdupq_n_f32(0x1.8p23f)))
+/* Loaded for each sum, beside products, by pipelines that they leave idle; a copy of a register would take
+ * turns with them. */
+INLINE vi    p_start(void) {
+    static const int32_t start[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
+    vi y;
+    QUARTERS y.q[i] = neon_bytes(*(const volatile int32x4_t *)start);
+    return y;
+}
 INLINE vi    p_dots(vi sums, vi codes, const int8_t *x) {
     const int8x16_t rows = vld1q_s8(x);
     QUARTERS sums.q[i] = neon_bytes(vmmlaq_s32(neon_words(sums.q[i]), rows, codes.q[i]));

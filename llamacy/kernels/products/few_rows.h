@@ -56,16 +56,27 @@ INLINE vi dot_start(pack_type type, const int32_t *minus) {
     return dot_zero(type) ? i_start(minus, __builtin_ctz((unsigned)dot_zero(type))) : i_zero();
 }
 
+/* The same for sums of one digit, which a level may convert in fewer cycles: f_from_sum(). */
+#ifdef SUM_BIAS
+INLINE vi sum_start(pack_type type, const int32_t *minus) {
+    const int32_t start = SUM_BIAS + (dot_zero(type) ? *minus * dot_zero(type) : 0);
+    return i_start(&start, 0);
+}
+#else
+#define f_from_sum f_from_i
+INLINE vi sum_start(pack_type type, const int32_t *minus) { return dot_start(type, minus); }
+#endif
+
 /* acc[t] += one unit of a panel times row t of x, for each of up to DOT_ROWS rows. */
 INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
     const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
     UNROLL for (int g = 0; g < groups; g++) {
         const int sum_of = groups == 1 ? 0 : 1 + g;
         vi sums[DOT_ROWS];
-        UNROLL for (int t = 0; t < rows; t++) sums[t] = dot_start(type, &x[t].minus[sum_of]);
+        UNROLL for (int t = 0; t < rows; t++) sums[t] = sum_start(type, &x[t].minus[sum_of]);
         i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
         UNROLL for (int t = 0; t < rows; t++) {
-            acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(x[t].scale)), w->scale[g], acc[t]);
+            acc[t] = f_fma(f_mul(f_from_sum(sums[t]), f_set1(x[t].scale)), w->scale[g], acc[t]);
             if (has_minimum(type)) {
                 const float sum = groups == 1 ? x[t].sum : -x[t].scale * (float)x[t].minus[sum_of];
                 acc[t] = f_fnma(w->minimum[g], f_set1(sum), acc[t]);

@@ -165,7 +165,7 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
 #ifdef HAS_PAIRS
             if (!is_float_pack(type)) {
                 const int is_last = (at->unit + at->n_units) * UNIT_COLS == a->w.k;
-                multiply_paired_strip(type, &pairs, n_rows, at->n_units, is_last, weights[i].pairs, sums[strip][i]);
+                PAIR_KERNELS[type](weights[i].pairs, at->n_units, is_last, &pairs, (n_rows + 1) / 2, sums[strip][i]);
                 continue;
             }
 #endif

@@ -97,11 +97,11 @@ INLINE void add_group(pack_type type, int pairs, const pair_weights *w, int g, i
                       vf *acc) {
     const int groups = PACK_TRAITS[type].groups, steps = UNIT_STEPS / groups, sum_of = groups == 1 ? 0 : 1 + g;
     vi sums[PAIRS_MAX];
-    UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_zero();
+    UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_start();
     UNROLL for (int s = g * steps; s < (g + 1) * steps; s++)
         UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], x[t].q[s]);
     UNROLL for (int t = 0; t < pairs; t++) {
-        acc[t] = f_fma(f_mul(p_floats(sums[t]), p_values(x[t].scale)), w->scale[g][half], acc[t]);
+        acc[t] = f_fma(f_mul(f_from_sum(sums[t]), p_values(x[t].scale)), w->scale[g][half], acc[t]);
         if (has_minimum(type)) acc[t] = f_fnma(w->minimum[g][half], p_values(x[t].sum[sum_of]), acc[t]);
     }
 }
@@ -146,27 +146,21 @@ INLINE void multiply_paired(pack_type type, int pairs, const pair_weights *w, in
     }
 }
 
-typedef void pair_kernel(const pair_weights *w, int n_units, int is_last, const paired_rows *x, int first,
+/* One panel and the rows of one strip. */
+typedef void pair_kernel(const pair_weights *w, int n_units, int is_last, const paired_rows *x, int n_pairs,
                          float (*sums)[PANEL_ROWS]);
 
-#define PAIRED(type, pairs)                                                                      \
-    static void paired_##type##_##pairs(const pair_weights *w, int n_units, int is_last,        \
-                                        const paired_rows *x, int first, float (*sums)[PANEL_ROWS]) { \
-        multiply_paired(PACK_##type, pairs, w, n_units, is_last, x, first, sums);                \
+#define PAIRED(type)                                                                                          \
+    static void paired_##type(const pair_weights *w, int n_units, int is_last, const paired_rows *x, int n_pairs, \
+                              float (*sums)[PANEL_ROWS]) {                                                    \
+        int p = 0;                                                                                            \
+        for (; p + PAIRS_MAX <= n_pairs; p += PAIRS_MAX)                                                      \
+            multiply_paired(PACK_##type, PAIRS_MAX, w, n_units, is_last, x, p, sums + 2 * p);                 \
+        for (; p < n_pairs; p++) multiply_paired(PACK_##type, 1, w, n_units, is_last, x, p, sums + 2 * p);    \
     }
-#define BOTH_PAIRED(type) PAIRED(type, 1) PAIRED(type, 2)
-#define PAIRED_ROW(type) [PACK_##type] = {paired_##type##_1, paired_##type##_2},
-EACH_QUANT_TYPE(BOTH_PAIRED)
+#define PAIRED_ROW(type) [PACK_##type] = paired_##type,
+EACH_QUANT_TYPE(PAIRED)
 
-/* [type][pairs - 1] */
-static pair_kernel *const PAIR_KERNELS[PACK_COUNT][PAIRS_MAX] = {EACH_QUANT_TYPE(PAIRED_ROW)};
-
-/* One panel and the n_rows rows of one strip. */
-static void multiply_paired_strip(pack_type type, const paired_rows *x, int n_rows, int n_units, int is_last,
-                                  const pair_weights *w, float (*sums)[PANEL_ROWS]) {
-    const int n_pairs = (n_rows + 1) / 2;
-    for (int p = 0; p < n_pairs; p += PAIRS_MAX)
-        PAIR_KERNELS[type][p + 1 < n_pairs](w, n_units, is_last, x, p, sums + 2 * p);
-}
+static pair_kernel *const PAIR_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(PAIRED_ROW)};
 
 #endif
