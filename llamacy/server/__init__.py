@@ -17,7 +17,6 @@
     leaving         clients that hang up
     lengths         prompts that cannot fit into the context
     joining         several streams as one
-    prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read
     embedding       texts that are embedded, for all APIs

@@ -34,6 +34,7 @@ enum {
 /* i_dots() takes the quarters of codes one by one: four rows' sums of a quarter fit beside their float sums. */
 #define DOT_ROWS 4
 #define BYTE_ZERO 0
+#define SKIPS_DIGITS
 
 typedef struct { float32x4_t q[4]; } vf;
 typedef struct { int8x16_t q[4]; } vi;

@@ -7,7 +7,7 @@
  *   sums    of half a panel and two rows: lane 4i + 2r + j is output 2i + j of row 2p + r; they
  *           wait for the next slice as they are, and are parted after the last
  *
- * Sums of integers are exact, and the float32 arithmetic on them is add_unit()'s of few_rows.h,
+ * Sums of integers are exact, and the float32 arithmetic on them is that of few_rows.h,
  * lane by lane: a row's result is the same whichever of the two computes it. A last odd row
  * is paired with zeros.
  */
@@ -26,11 +26,13 @@ typedef struct {
 typedef struct {
     int8_t q[UNIT_STEPS][16];
     float scale[4];
-    float sum[3][4]; /* as minima multiply it: of the unit; of its halves */
+    float sum[4];      /* as minima multiply it */
+    float minus[2][4]; /* the same of half a unit each, before the scale multiplies it */
 } pair_unit;
 typedef struct {
     int8_t q[UNIT_STEPS][16];
     float scale[4];
+    int has_fine; /* in either row */
 } fine_pair;
 
 /* One strip and slice. */
@@ -82,34 +84,67 @@ static void pair_rows(const linear_args *product, activations x, int n_rows, int
             pair_unit *pair = &to->units[u][t / 2];
             pair_codes(a->q, b->q, pair->q);
             put_twice(pair->scale, a->scale, b->scale);
-            put_twice(pair->sum[0], a->sum, b->sum);
-            for (int g = 1; g < (needs_halves ? 3 : 1); g++)
-                put_twice(pair->sum[g], -a->scale * (float)a->minus[g], -b->scale * (float)b->minus[g]);
+            put_twice(pair->sum, a->sum, b->sum);
+            for (int g = 0; g < (needs_halves ? 2 : 0); g++)
+                put_twice(pair->minus[g], (float)a->minus[1 + g], (float)b->minus[1 + g]);
             if (!has_fine) continue;
             const fine_unit *fine = x.fine + t, *other = has_other ? fine + 1 : &no_fine;
-            pair_codes(fine->q, other->q, to->fine[u][t / 2].q);
-            put_twice(to->fine[u][t / 2].scale, fine->scale, other->scale);
+            fine_pair *second = &to->fine[u][t / 2];
+            second->has_fine = fine->scale != 0 || other->scale != 0;
+            pair_codes(fine->q, other->q, second->q);
+            put_twice(second->scale, fine_scale(a, fine), fine_scale(b, other));
         }
 }
 
-/* acc[t] += group g of half a unit's outputs times pair t of x. */
-INLINE void add_group(pack_type type, int pairs, const pair_weights *w, int g, int half, const pair_unit *x,
-                      vf *acc) {
-    const int groups = PACK_TRAITS[type].groups, steps = UNIT_STEPS / groups, sum_of = groups == 1 ? 0 : 1 + g;
-    vi sums[PAIRS_MAX];
+/* sums[t] = the sum over group g of half a unit's outputs times pair t of x, for f_from_sum(). */
+INLINE void dot_pairs(pack_type type, int pairs, const pair_weights *w, int g, int half, const pair_unit *x,
+                      vi *sums) {
+    const int steps = UNIT_STEPS / PACK_TRAITS[type].groups;
     UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_start();
     UNROLL for (int s = g * steps; s < (g + 1) * steps; s++)
         UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], x[t].q[s]);
+}
+
+/* acc[t] += half a unit's outputs times pair t of x. */
+INLINE void add_group_pairs(pack_type type, int pairs, const pair_weights *w, int half, const pair_unit *x, vf *acc) {
+    vi sums[PAIRS_MAX];
+    dot_pairs(type, pairs, w, 0, half, x, sums);
     UNROLL for (int t = 0; t < pairs; t++) {
-        acc[t] = f_fma(f_mul(f_from_sum(sums[t]), p_values(x[t].scale)), w->scale[g][half], acc[t]);
-        if (has_minimum(type)) acc[t] = f_fnma(w->minimum[g][half], p_values(x[t].sum[sum_of]), acc[t]);
+        acc[t] = f_fma(f_mul(f_from_sum(sums[t]), p_values(x[t].scale)), w->scale[0][half], acc[t]);
+        if (has_minimum(type)) acc[t] = f_fnma(w->minimum[0][half], p_values(x[t].sum), acc[t]);
     }
+}
+
+INLINE void add_two_group_pairs(pack_type type, int pairs, const pair_weights *w, int half, const pair_unit *x,
+                                vf *acc) {
+    vf both[PAIRS_MAX];
+    UNROLL for (int g = 0; g < 2; g++) {
+        vi sums[PAIRS_MAX];
+        dot_pairs(type, pairs, w, g, half, x, sums);
+        UNROLL for (int t = 0; t < pairs; t++) {
+            const vf sum = f_from_sum(sums[t]), scale = w->scale[g][half];
+            both[t] = g ? f_fma(sum, scale, both[t]) : f_mul(sum, scale);
+            if (has_minimum(type)) both[t] = f_fma(w->minimum[g][half], p_values(x[t].minus[g]), both[t]);
+        }
+    }
+    UNROLL for (int t = 0; t < pairs; t++) acc[t] = f_fma(both[t], p_values(x[t].scale), acc[t]);
+}
+
+/* Whether second digits were left out of all pairs. */
+INLINE int lacks_fine(int pairs, const fine_pair *fine) {
+    int has_fine = 0;
+    UNROLL for (int t = 0; t < pairs; t++) has_fine |= fine[t].has_fine;
+    return !has_fine;
 }
 
 /* The same with both digits, which types of one group read. */
 INLINE void add_finely(int pairs, const pair_weights *w, int half, const pair_unit *x, const fine_pair *fine,
                        vf *acc) {
     vi sums[PAIRS_MAX];
+    if (lacks_fine(pairs, fine)) {
+        add_group_pairs(PACK_Q8_0, pairs, w, half, x, acc);
+        return;
+    }
     UNROLL for (int t = 0; t < pairs; t++) sums[t] = i_zero();
     UNROLL for (int s = 0; s < UNIT_STEPS; s++)
         UNROLL for (int t = 0; t < pairs; t++) sums[t] = p_dots(sums[t], w->codes[half][s], x[t].q[s]);
@@ -128,12 +163,10 @@ INLINE void multiply_paired(pack_type type, int pairs, const pair_weights *w, in
         vf acc[PAIRS_MAX];
         UNROLL for (int t = 0; t < pairs; t++) acc[t] = f_load(sums[2 * t + half]);
         for (int u = 0; u < n_units; u++) {
-            if (PACK_TRAITS[type].digits == 2) {
-                add_finely(pairs, &w[u], half, &x->units[u][first], &x->fine[u][first], acc);
-                continue;
-            }
-            UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++)
-                add_group(type, pairs, &w[u], g, half, &x->units[u][first], acc);
+            const pair_unit *units = &x->units[u][first];
+            if (PACK_TRAITS[type].digits == 2) add_finely(pairs, &w[u], half, units, &x->fine[u][first], acc);
+            else if (PACK_TRAITS[type].groups == 2) add_two_group_pairs(type, pairs, &w[u], half, units, acc);
+            else add_group_pairs(type, pairs, &w[u], half, units, acc);
         }
         UNROLL for (int t = 0; t < pairs; t++) f_store(sums[2 * t + half], acc[t]);
     }

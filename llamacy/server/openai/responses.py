@@ -11,6 +11,7 @@ from starlette.requests import Request
 from llamacy.chat.results import ChatCompletion, ToolCall
 from llamacy.chat.stream import AsyncChatStream
 from llamacy.generation.cancelling import CancelToken
+from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.openai.chat import message
 from llamacy.protocols.openai.common import Head
 from llamacy.protocols.openai.response_request import (
@@ -20,7 +21,6 @@ from llamacy.protocols.openai.response_request import (
 from llamacy.protocols.openai.responses import Response
 from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.lengths import check_length, texts_of
-from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
 from llamacy.server.service import service_of
