@@ -161,7 +161,7 @@ static int cpu_has(const struct cpu_feature *f) {
     size_t size = sizeof value;
     return sysctlbyname(f->sysctl, &value, &size, NULL, 0) == 0 && value;
 #elif defined(_WIN32)
-    return f->windows && IsProcessorFeaturePresent(f->windows);
+    return f->windows && IsProcessorFeaturePresent((DWORD)f->windows);
 #else
     return 0;
 #endif
