@@ -121,13 +121,20 @@ def _compiler() -> str | None:
 
 def threads_reason() -> str:
     """Return the facts that the default number of threads follows from."""
-    from llamacy.system.threads import cgroup_quota, openmp_threads, physical_cores
+    from llamacy.system.threads import (
+        cgroup_quota,
+        openmp_threads,
+        physical_cores,
+        system_cores,
+    )
 
     reasons = [f"{os.cpu_count()} logical CPUs"]
     if hasattr(os, "sched_getaffinity"):
         allowed = os.sched_getaffinity(0)
         reasons.append(f"{len(allowed)} allowed to this process")
         reasons.append(f"on {physical_cores(allowed)} physical cores")
+    elif (cores := system_cores()) is not None:
+        reasons.append(f"on {cores} physical cores")
     if (quota := cgroup_quota()) is not None:
         reasons.append(f"cgroup quota of {quota:g} CPUs")
     if (asked := openmp_threads()) is not None:

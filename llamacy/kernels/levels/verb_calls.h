@@ -120,6 +120,30 @@ INLINE void word_dots_of(const verb_memory *m, int rows) {
 #define EACH_WORD_VERB(do)
 #endif
 
+#ifdef HAS_FIXED
+/* The words, and after them the scales. */
+INLINE void fix_of(const verb_memory *m, int is_bf16) {
+    vi words[16];
+    const vf scale = h_fix(is_bf16, (const uint8_t *)m->a, words);
+    for (int p = 0; p < 16; p++) put_bytes((uint8_t *)m->out + 64 * p, words[p]);
+    f_store((float *)m->out + 256, scale);
+}
+INLINE void half_dots_of(const verb_memory *m, int rows) {
+    vi words[16], sums[ROWS_MAX];
+    if (m->n[0] != rows) return;
+    for (int p = 0; p < 16; p++) words[p] = i_load((const uint8_t *)m->a + 64 * p);
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = i_load((const uint8_t *)m->out + 64 * t);
+    h_dots(rows, words, (const int16_t *)m->b, (size_t)m->n[1], sums);
+    UNROLL for (int t = 0; t < rows; t++) put_bytes((uint8_t *)m->out + 64 * t, sums[t]);
+}
+#define EACH_FIXED_VERB(do)                                                                          \
+    do(h_store, h_store((int16_t *)m->out, FA))                                                      \
+    do(h_fix, if (m->n[0]) fix_of(m, 1); else fix_of(m, 0))                                          \
+    do(h_dots, half_dots_of(m, 1); half_dots_of(m, 4); half_dots_of(m, ROWS_MAX))
+#else
+#define EACH_FIXED_VERB(do)
+#endif
+
 #ifdef TABLE_BYTES
 /* Tables are as the level likes them: both verbs together, of 4 units. */
 INLINE void table_sums_of(const verb_memory *m) {
@@ -175,7 +199,7 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define EACH_TILE_VERB(do)
 #endif
 
-#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_TABLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
+#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_FIXED_VERB(do) EACH_TABLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
 /* cold: they are to be small, not fast */
 #define DEFINE_CALL(name, body) static __attribute__((cold)) void call_##name(const verb_memory *m) { (void)m; body; }
 EACH_CALL(DEFINE_CALL)
@@ -185,13 +209,18 @@ static const verb_call VERB_CALLS[] = {EACH_CALL(LIST_CALL){NULL, NULL}};
 /* The verbs of a level, and the constants on which their meaning depends. */
 typedef struct {
     const verb_call *calls;
-    int byte_zero, dot_rows;
+    int byte_zero, dot_rows, skips_digits;
     int columns[4]; /* of the words of w_store() */
 } verb_table;
 
 #ifndef WORD_COLUMNS
 #define WORD_COLUMNS 0, 1, 2, 3
 #endif
-static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, {WORD_COLUMNS}};
+#ifdef SKIPS_DIGITS
+enum { DIGITS_ARE_SKIPPED = 1 };
+#else
+enum { DIGITS_ARE_SKIPPED = 0 };
+#endif
+static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, DIGITS_ARE_SKIPPED, {WORD_COLUMNS}};
 
 #endif

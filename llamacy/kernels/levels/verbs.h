@@ -110,6 +110,20 @@ VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t s
                                                            of 8 chunks of int8 codes and words so ordered */
 #endif
 
+/* --- a level may have dot products of words, for 16-bit floats (fixed.h) --------------- */
+
+#ifdef HAS_FIXED
+VERB(void,  h_store,      (int16_t *to, vf a));       /* to int16, nearest, ties to even; |a| < 2^15 */
+VERB(vf,    h_fix,        (int is_bf16, const uint8_t *columns, vi *words)); /* 32 columns of 16 bfloat16, or half
+                                                           precision: lane r of words[p] has columns 2p and 2p + 1 of
+                                                           row r, in units of lane r of the result: 2^-12 times the
+                                                           power of two below the row's largest, but 2^-112 at least
+                                                           (then words may be 0); NaN where one is not finite */
+VERB(void,  h_dots,       (int rows, const vi *words, const int16_t *x, size_t step, vi *sums)); /* for t < rows, lane r
+                                                           of sums[t] grows by the sum over p < 16 of both words of
+                                                           lane r of words[p] times x[t step + 2p], x[... + 1] */
+#endif
+
 /* --- a level may look sums of four activations up, for codes of one bit (signs.h) ------ */
 
 #ifdef TABLE_BYTES /* of a unit's tables */
