@@ -18,7 +18,7 @@ from llamacy.ops.adapters import LowRank
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.buffers import padded
 from llamacy.ops.plan.fusion import GATES
-from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.kernel_choice import Kernels, all_digits
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
 from llamacy.ops.plan.step import Buffer, Operand, Place, Step
@@ -163,7 +163,7 @@ class ExpertSteps:
 
     def _digits(self, *readers: Any) -> int | None:
         """Count the digits of prepared slots that are read; None if none is."""
-        return max(map(self._kernels.digits_read, readers)) or None
+        return all_digits(map(self._kernels.digits_read, readers)) or None
 
 
 class _Products:
