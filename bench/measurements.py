@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TESTS = {"pp": "prompt of", "tg": "generating"}
+TESTS = {"pp": "prompt of", "tg": "generating", "sv": "serving"}
 
 Report = dict[str, Any]
 
@@ -37,10 +37,11 @@ def engines(report: Report) -> list[str]:
 
 
 def test_name(row: dict[str, Any]) -> str:
-    """Name the measurement: `prompt of 512`, `generating 64 after 4096`."""
-    test = row["test"]
+    """Name the measurement: `prompt of 512`, `generating 64 of 8 texts after 4096`."""
+    test, n_texts = row["test"], row.get("texts", 1)
+    together = f" of {n_texts} texts" if n_texts > 1 else ""
     after = f" after {row['depth']}" if row["depth"] else ""
-    return f"{TESTS[test[:2]]} {test[2:]}{after}"
+    return f"{TESTS[test[:2]]} {test[2:]}{together}{after}"
 
 
 def rate(value: float) -> str:

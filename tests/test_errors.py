@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -85,3 +87,31 @@ def test_a_path_in_a_message_commands_no_terminal() -> None:
         r"é\x1b[31m\n.gguf: missing",
         "é\x1b[31m\n.gguf",
     )
+
+
+def subclasses(cls: type[LlamacyError]) -> Iterator[type[LlamacyError]]:
+    for each in cls.__subclasses__():
+        if each.__module__.startswith("llamacy."):
+            yield each
+            yield from subclasses(each)
+
+
+SPECIAL: dict[type[LlamacyError], tuple[Any, ...]] = {
+    llamacy.ContextLengthError: (9, 8),
+    llamacy.FormatError: ("a.gguf", "magic", 3, None),
+    llamacy.UnsupportedError: ("a.gguf", "magic", 3, None),
+    llamacy.ModelFileError: (2, "missing", "a.gguf"),
+    llamacy.OutOfMemoryError: ("no room", 2, 1),
+    llamacy.MismatchError: ("odd", ["text"]),
+}
+
+
+@pytest.mark.parametrize("cls", sorted(set(subclasses(LlamacyError)), key=str))
+def test_every_error_crosses_processes_as_it_is(cls: type[LlamacyError]) -> None:
+    error = cls(*SPECIAL.get(cls, ("message",)))
+    error.index = 3
+    twin = pickle.loads(pickle.dumps(error))
+    assert type(twin) is cls
+    assert (str(twin), twin.args, vars(twin)) == (str(error), error.args, vars(error))
+    assert getattr(twin, "errno", None) == getattr(error, "errno", None)
+    assert getattr(twin, "filename", None) == getattr(error, "filename", None)

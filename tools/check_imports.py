@@ -20,7 +20,7 @@ from pathlib import Path
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("compat", "integrations", "server"),
+    ("compat", "integrations", "jobs", "server"),
     ("",),
     ("quality",),
     ("model", "protocols"),

@@ -34,10 +34,14 @@ class EngineProcess:
         )
         self.versions: dict[str, str] = self._ask(job)
 
-    def seconds(self, test: str, n_tokens: int) -> float:
-        """Ask for `"pp"` or `"tg"` of `n_tokens` tokens, when all cores are quiet."""
+    def measures(self, test: str, n_texts: int) -> bool:
+        """Say that the engine can do a test: any."""
+        return True
+
+    def seconds(self, test: str, n_tokens: int, n_texts: int = 1) -> float:
+        """Ask for `"pp"`, or `"tg"` of so many texts at once, when all is quiet."""
         sleep(PAUSE_SECONDS)
-        return float(self._ask([test, n_tokens]))
+        return float(self._ask([test, n_tokens, n_texts]))
 
     def close(self) -> None:
         """End the process."""

@@ -11,8 +11,9 @@ the job, a JSON object:
     n_threads  threads to compute with
     depth      tokens of context before everything that is timed
 
-Each further line, `["pp", N]` or `["tg", N]`, is answered with the seconds it took to
-read a prompt of N tokens, or N tokens one by one.
+Each further line, `["pp", N, 1]` or `["tg", N, T]`, is answered with the seconds it
+took to read a prompt of N tokens, or N tokens of each of T texts one by one, the texts
+together.
 
 This runs in the interpreter that has the engine's library, and needs nothing else.
 """
@@ -45,6 +46,12 @@ class Engine(Protocol):
     def truncate(self, n: int) -> None:
         """Forget all but the first `n` tokens of the context."""
 
+    def open_texts(self, n_texts: int, tokens: list[int], n_more: int) -> None:
+        """Begin that many other texts with these tokens; `n_more` of each will come."""
+
+    def read_together(self, token: int) -> None:
+        """Append a token to all of these, and compute the logits after each."""
+
 
 def main() -> None:
     """Run as a command."""
@@ -61,8 +68,13 @@ def main() -> None:
         engine.read(random_tokens(job, depth))
     answer(engine.versions)
     for line in sys.stdin:
-        test, n_tokens = json.loads(line)
-        answer(seconds(engine, test, random_tokens(job, n_tokens)))
+        test, n_tokens, n_texts = json.loads(line)
+        tokens = random_tokens(job, n_tokens)
+        if n_texts > 1:
+            engine.open_texts(n_texts, random_tokens(job, depth), n_tokens)
+            answer(seconds_together(engine, tokens))
+            continue
+        answer(seconds(engine, test, tokens))
         engine.truncate(depth)
 
 
@@ -77,6 +89,14 @@ def seconds(engine: Engine, test: str, tokens: list[int]) -> float:
     else:
         for token in tokens:
             engine.read([token])
+    return perf_counter() - start
+
+
+def seconds_together(engine: Engine, tokens: list[int]) -> float:
+    """Time the same for all texts that are open, one token of each in a pass."""
+    start = perf_counter()
+    for token in tokens:
+        engine.read_together(token)
     return perf_counter() - start
 
 

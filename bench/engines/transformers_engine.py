@@ -42,6 +42,25 @@ class TransformersEngine:
         if beyond:
             self._cache.crop(-beyond)
 
+    @torch.inference_mode()
+    def open_texts(self, n_texts: int, tokens: list[int], n_more: int) -> None:
+        self._n_texts = n_texts
+        self._texts = transformers.DynamicCache(config=self._model.config)
+        if tokens:
+            self._read_all([tokens] * n_texts)
+
+    def read_together(self, token: int) -> None:
+        self._read_all([[token]] * self._n_texts)
+
+    @torch.inference_mode()
+    def _read_all(self, tokens: list[list[int]]) -> None:
+        self._model(
+            torch.tensor(tokens),
+            past_key_values=self._texts,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+
 
 def load(job: dict[str, Any]) -> TransformersEngine:
     return TransformersEngine(llama_config(job["shape"]), job["n_threads"])

@@ -152,6 +152,23 @@ def answer_jobs(
     return Jobs(conversations, prepare, on_error)
 
 
+def answers_job(
+    engine: Engine, source: TemplateSource, questions: Sequence[Question]
+) -> Job[list[ChatCompletion]]:
+    """Return the job of several answers, each with options of its own.
+
+    Raises
+    ------
+    LlamacyError
+        An invalid message, tool or option, or a prompt that is too long.
+    """
+    made = [question.request(engine, source) for question in questions]
+    return Job(
+        [request for request, _ in made],
+        lambda: [_answer(request, prompt) for request, prompt in made],
+    )
+
+
 def _request(
     engine: Engine, prompt: ChatPrompt, cancel: CancelToken | None
 ) -> tuple[Request[Complete], ChatPrompt]:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from llamacy.cli.batch import batch
 from llamacy.cli.bench import bench
 from llamacy.cli.catalogue import models
 from llamacy.cli.completion import completion, prepare_completion
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, serve, embed, rerank, score, perplexity, imatrix):
+for command in (run, serve, batch, embed, rerank, score, perplexity, imatrix):
     app.command(cls=ModelCommand)(command)
 for command in (info, show, tokenize, convert):
     app.command(cls=Command)(command)

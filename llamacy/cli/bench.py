@@ -86,7 +86,8 @@ def bench(
 
     With --explain, one prefill pass and one decode pass after it are taken apart
     instead: the steps of each kind, what they read and compute, how long they
-    take, and how long this machine would need at least.
+    take, and how long this machine would need at least. A model with an MTP head
+    has a third one, in which the head drafts a token.
     """
     if (argument is None) == (model is None):
         raise UsageError("wanted one model: give a GGUF file, or a name on the hub")
@@ -138,8 +139,8 @@ def _measure(
 ) -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
-    from llamacy.cli.info import cpu_name
     from llamacy.ops.plan.plan import Plan
+    from llamacy.system.cpu_names import cpu_name
     from llamacy.system.load import LoadMeter
     from llamacy.system.threads import default_threads
 

@@ -22,9 +22,9 @@ def explain_passes(
     with_limits: bool,
     as_json: bool,
 ) -> None:
-    """Explain a pass of a prompt, and one of generating after it; print both."""
+    """Explain a pass of a prompt, one of generating after it, and its draft's."""
     from llamacy.cli.options import load_model
-    from llamacy.roofline.explain import explain
+    from llamacy.roofline.explain import explain, explain_draft
 
     explained: dict[str, Explanation] = {}
     with load_model(str(path), quantize, n_threads=n_threads, kv_type=kv_type) as model:
@@ -43,13 +43,23 @@ def explain_passes(
                 with_limits=with_limits,
             )
             limits = explained[name].limits
+        if model.config.has_mtp and n_gen:
+            explained["draft"] = explain_draft(
+                model.executor,
+                n_past=max(1, n_prompt),
+                repetitions=repetitions,
+                limits=limits,
+                with_limits=with_limits,
+            )
     if as_json:
         from json import dumps
 
         passes = {name: as_dict(each) for name, each in explained.items()}
         print(dumps({"model": source, "passes": passes}, ensure_ascii=False))
         return
-    for each in explained.values():
+    for name, each in explained.items():
+        if name == "draft":
+            print("the MTP head alone, which drafts one token:")
         _print(each)
 
 

@@ -158,16 +158,7 @@ class ChatFlags:
 
     def _template_arguments(self) -> dict[str, Any]:
         given = self.chat_template_kwargs
-        if given is None:
-            return {}
-        wanted = "--chat-template-kwargs: wanted a JSON object"
-        try:
-            values = json.loads(given)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{wanted}: {error}") from None
-        if not isinstance(values, dict):
-            raise UsageError(f"{wanted}, found {short(values)}")
-        return values
+        return {} if given is None else json_object("--chat-template-kwargs", given)
 
     def unescaped(self) -> ChatFlags:
         r"""Return the options with escapes such as `\n` resolved in their text."""
@@ -183,3 +174,21 @@ class ChatFlags:
             "--reasoning-effort": self.reasoning_effort is not None,
         }
         return next((name for name, is_given in given.items() if is_given), "")
+
+
+def json_object(option: str, text: str) -> dict[str, Any]:
+    """Return the JSON object that an option has.
+
+    Raises
+    ------
+    UsageError
+        It is another value, or no JSON.
+    """
+    wanted = f"{option}: wanted a JSON object"
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{wanted}: {error}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{wanted}, found {short(values)}")
+    return values

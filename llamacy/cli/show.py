@@ -137,6 +137,7 @@ def _memory(file: ModelFile, n_ctx: int | None, kv_type: str) -> dict[str, Any]:
         "window": info.window,
         "kv_bytes": {kind: info.kv_bytes(n_ctx, kind) for kind in info.kv_page_bytes},
         "state_bytes": info.state_bytes,
+        "draft_bytes": info.draft_bytes,
         "kv_type": kv_type,
         "needed_bytes": needed,
         "available_bytes": available,

@@ -14,12 +14,13 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.cli.failures import UsageError
+from llamacy.system.locks import try_lock
 from llamacy.system.whole_files import file_errors, regular_path
 
 _MAGIC: Final = "llamacy embed 1"
@@ -63,7 +64,8 @@ class VectorStore:
         with file_errors(self.path):
             self._file = open(self.path, "ab+")  # noqa: SIM115 -- closed by the block
         try:
-            _lock(self._file, self.path)
+            if not try_lock(self._file):
+                raise UsageError(f"{self.path}: another process is writing it")
             with file_errors(self.path):
                 self.n_done = self._begin()
         except BaseException:
@@ -136,26 +138,6 @@ class VectorStore:
         """Remove the file, once the result has all that is in it."""
         self._file.close()
         Path(self.path).unlink(missing_ok=True)
-
-
-def _lock(file: IO[bytes], path: str) -> None:
-    """Keep other processes from a file until it is closed.
-
-    Raises
-    ------
-    UsageError
-        Another process has it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UsageError(f"{path}: another process is writing it") from None
-    except OSError:  # a file system without locks
-        return
 
 
 def _checksum(text: str) -> int:

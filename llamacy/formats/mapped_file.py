@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,8 @@ class MappedFile:
         first = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
         last = (offset + n_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
         if last > first:
-            self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
+            with suppress(OSError):  # advice, which a file system may not take
+                self._map.madvise(mmap.MADV_DONTNEED, first, last - first)
 
     def close(self) -> None:
         """Unmap the file; while arrays refer to it, it stays mapped until they go."""

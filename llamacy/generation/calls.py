@@ -97,6 +97,28 @@ def text_jobs(
     return Jobs(prompts, lambda: make, on_error)
 
 
+def texts_job(
+    engine: Engine,
+    prompts: Sequence[Any],
+    params: SamplingParams,
+    n: int = 1,
+    cancel: CancelToken | None = None,
+) -> Job[list[Completion]]:
+    """Return the job of `n` texts for each prompt: those of the first prompt first.
+
+    Raises
+    ------
+    LlamacyError
+        A prompt is invalid or too long.
+    """
+    requests = [
+        request
+        for prompt in prompts
+        for request in engine.requests(prompt, params, n, cancel)
+    ]
+    return Job(requests, lambda: [completion(request) for request in requests])
+
+
 def complete(
     engine: Engine, make: MakeRequests, progress: OnProgress | None
 ) -> Completion:

@@ -54,6 +54,7 @@ class Chooser:
         self._n_likeliest = params.logprobs
         self._raw_logits: NDArray[np.float32] | None = None
         self._constraint = constraint
+        self._is_free = False  # whether it is certain that no token must follow
 
     def choose(self, logits: NDArray[np.float32]) -> int:
         """Choose a token by `logits`, float32 (n_vocab,), which are changed."""
@@ -64,12 +65,11 @@ class Chooser:
         constraint = self._constraint
         if constraint is None:
             return self._sampler.sample(logits)
-        token = constraint.allow(logits)
-        if token is None:
-            token = self._sampler.sample(logits, constraint)
-        else:  # nothing is drawn, as nothing would be if it had been read as forced
-            self._sampler.accept([token])
-        if not self.ends_text(token):
+        is_free, self._is_free = self._is_free, False
+        token, is_taken = self._sampler.sample_allowed(
+            logits, constraint, is_free=is_free
+        )
+        if not is_taken and not self.ends_text(token):
             constraint.accept(token)
         return token
 
@@ -81,20 +81,32 @@ class Chooser:
         if self._constraint is None or self._n_likeliest is not None:
             return []
         tokens = self._constraint.forced()
+        self._is_free = True  # once these have been accepted
         for token in tokens:
             self._constraint.accept(token)
         self._sampler.accept(tokens)
         return tokens
 
-    def allowed(self, draft: list[int]) -> list[int]:
-        """Return the first tokens of a draft, as many as may follow."""
-        if self._constraint is None or not draft:
-            return draft
-        return draft[: self._constraint.n_allowed(draft)]
+    @property
+    def is_constrained(self) -> bool:
+        """Whether not every token may follow."""
+        return self._constraint is not None
+
+    def foresee(self, draft: list[int]) -> tuple[int, list[int]]:
+        """Count the first tokens of a draft that may follow; return those that must.
+
+        None must where the likelihoods of all tokens are asked for.
+        """
+        if self._constraint is None:
+            return len(draft), []
+        if self._n_likeliest is not None:
+            return self._constraint.n_allowed(draft), []
+        return self._constraint.foresee(draft)
 
     def prepare(self) -> None:
         """Begin to compute which tokens may follow, while the pass runs."""
-        if self._constraint is not None:
+        needs_mask = not (self._is_free and self._sampler.takes_first)
+        if self._constraint is not None and needs_mask:
             self._constraint.prepare()
 
     @property

@@ -37,7 +37,7 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
     worker : Worker
         Runs the requests.
     jobs : Jobs
-        Makes them; each job has one request.
+        Makes them.
     cancel : CancelToken or None
         Once it is set, no more prompts are taken.
     progress : callable or None
@@ -163,6 +163,6 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
                     return None
                 job = self._jobs.end(posted.sender)
             self._tally.note(*posted)
-            if job is not None:
+            if job is not None and not job.n_running:
                 return job
         return None

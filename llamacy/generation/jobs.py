@@ -37,6 +37,8 @@ class Job(Generic[ResultT]):
     ----------
     requests : sequence of Request
         Empty if the prompt was refused.
+    n_running : int
+        Requests that have not ended, once the job has begun.
     index : int
         Index of the prompt among those of the call.
     error : LlamacyError or None
@@ -49,6 +51,7 @@ class Job(Generic[ResultT]):
         finish: Callable[[], ResultT | LlamacyError],
     ) -> None:
         self.requests = requests
+        self.n_running = len(requests)
         self.index = 0
         self.error: LlamacyError | None = None
         self._finish = finish
@@ -130,6 +133,7 @@ class Jobs(Generic[ResultT]):
     def end(self, request: AnyRequest) -> Job[ResultT]:
         """Note that a request has ended; raise its error if it is to be raised."""
         job = self._running.pop(request)
+        job.n_running -= 1
         try:
             request.raise_error()
         except LlamacyError as error:

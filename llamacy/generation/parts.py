@@ -18,15 +18,10 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
-
-MAX_DECODE_ROWS = 16
-"""Most rows of a pass that grow texts; more texts take turns."""
+from llamacy.ops.state.layout import MOST_DECODED, TRIED_BYTES
 
 MAX_READ_BESIDE = 128
 """Most prompt rows of a pass in which texts grow too: they wait for it."""
-
-TRIED_BYTES = 256 * 2**20
-"""Most memory for recurrent states after each drafted row, until some are kept."""
 
 LOGITS_BYTES = 64 * 2**20
 """Most memory for the logits of prompts whose every token is scored."""
@@ -74,7 +69,7 @@ class Limits:
         """Limits of an executor's passes."""
         return cls(
             n_batch=executor.n_batch,
-            n_decode=min(MAX_DECODE_ROWS, executor.n_batch),
+            n_decode=min(MOST_DECODED, executor.n_batch),
             n_drafted=TRIED_BYTES // max(1, executor.text_bytes),
             n_scored=max(1, LOGITS_BYTES // (4 * executor.n_vocab)),
         )

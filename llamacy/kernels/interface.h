@@ -26,7 +26,8 @@ typedef struct {
 
 /* --- keys and values ----------------------------------------------------------------- */
 
-typedef enum { KV_F32, KV_F16, KV_Q8_0, KV_COUNT } kv_type;
+/* KV_BF16 is of levels with bfloat16, for attention that may round; its pages must be 0 at first. */
+typedef enum { KV_F32, KV_F16, KV_BF16, KV_Q8_0, KV_COUNT } kv_type;
 
 /* Tokens of one KV page; a page holds all layers, [layer][head][keys | values]. */
 enum { PAGE_TOKENS = 32 };
@@ -45,16 +46,18 @@ typedef struct {
 
 /* Dimensions in whole vectors of 16. */
 static inline int padded_dim(int dim) { return (dim + 15) / 16 * 16; }
+/* Dimensions in whole units of 32, as outputs have them, and bfloat16 keys and values. */
+static inline int wide_dim(int dim) { return (dim + 31) / 32 * 32; }
 /* Q8_0 keys and values have a scale for each KV_GROUP dimensions of a token. */
 enum { KV_GROUP = 32 };
 static inline int kv_groups(int dim) { return (dim + KV_GROUP - 1) / KV_GROUP; }
 /* Bytes of one element of a key or value. */
-static inline size_t kv_bytes(kv_type type) { return type == KV_F32 ? 4 : type == KV_F16 ? 2 : 1; }
+static inline size_t kv_bytes(kv_type type) { return type == KV_F32 ? 4 : type == KV_Q8_0 ? 1 : 2; }
 
 /* Bytes of the keys, or of the values, of one KV head in one page, with their scales: a
  * multiple of 64. kv_page.h has the layout. */
 static inline size_t kv_plane_bytes(kv_type type, int dim) {
-    const size_t elements = kv_bytes(type) * (size_t)padded_dim(dim);
+    const size_t elements = kv_bytes(type) * (size_t)(type == KV_BF16 ? wide_dim(dim) : padded_dim(dim));
     const size_t scales = type == KV_Q8_0 ? sizeof(float) * (size_t)kv_groups(dim) : 0;
     return PAGE_TOKENS * (elements + scales);
 }
@@ -251,6 +254,7 @@ typedef struct {
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     int span_tokens;           /* tokens whose scores become weights together */
+    int has_bf16;              /* whether pages of keys and values may be KV_BF16 */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer, of attention or of a scan, latent_dim: that of values which are a part
      * of keys, or 0. */
@@ -277,11 +281,12 @@ typedef struct {
     /* Rows of x in the form that linear() wants for m rows, with as many digits as digits_read()
      * says of its weights. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
-                    int n_digits,                             /* 1 or 2 */
+                    int n_digits,                             /* 0 to 2, plus 4: in fixed point */
                     void *prepared,                           /* out, prepared_bytes(k, m) */
                     int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
-    /* Digits that linear() reads of the prepared form of its activations with w; 0: it reads floats. */
+    /* Digits that linear() reads of the prepared form of its activations with w; 0: it reads floats;
+     * 4: numbers in fixed point, which are more precise than bfloat16. */
     int (*digits_read)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);

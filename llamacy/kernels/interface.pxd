@@ -37,6 +37,7 @@ cdef extern from "interface.h" nogil:
     ctypedef enum kv_type:
         KV_F32
         KV_F16
+        KV_BF16
         KV_Q8_0
 
     ctypedef struct kv_layout:
@@ -201,6 +202,7 @@ cdef extern from "interface.h" nogil:
         int row_chunk
         int64_t fetched_bytes
         int span_tokens
+        bint has_bf16
         size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil
         void (*leave_thread)() noexcept nogil

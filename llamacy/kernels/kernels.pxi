@@ -69,12 +69,27 @@ cdef extern from "products/digits.h":
     void store_fine(
         fine_unit* to, const quant_unit* unit, vf low, vf high
     ) noexcept nogil
+    void drop_digits(fine_unit* row, size_t step, int n) noexcept nogil
+
+
+cdef extern from "products/fixed.h":
+    enum:
+        FIXED_FORM
+
+    ctypedef struct fixed_unit:
+        pass
+
+    bint reads_fixed(const packed_matrix* w) noexcept nogil
+    size_t fixed_bytes(int k, int m) noexcept nogil
+    void store_fixed(
+        fixed_unit* to, size_t step, const float* x, int n) noexcept nogil
 
 
 cdef extern from "products/many_rows.h":
     ctypedef struct activations:
         const quant_unit* units
         const fine_unit* fine
+        const fixed_unit* fixed
         size_t step
 
     ctypedef void (*few_kernel)(
@@ -93,6 +108,7 @@ cdef extern from "products/many_rows.h":
         strip_sums sums[16][8]
 
     size_t units_bytes(int k, int m) noexcept nogil
+    size_t fine_bytes(int k, int m) noexcept nogil
     activations quantized_rows(
         const void* prepared, int k, int m, int row) noexcept nogil
     activations rows_for(
@@ -139,6 +155,9 @@ cdef extern from "attention/kv_page.h":
 
 
 cdef extern from "attention/attention.h":
+    enum:
+        READS_BF16_PAGES
+
     ctypedef struct query_strip:
         const row_run* run
         int first_head
@@ -265,6 +284,7 @@ TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
 TABLE.span_tokens = SPAN_TOKENS
+TABLE.has_bf16 = READS_BF16_PAGES
 TABLE.attention = attention
 TABLE.score = score
 TABLE.weigh = weigh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
@@ -14,6 +15,7 @@ from llamacy.generation.embedding.calls import EmbeddingCall
 from llamacy.generation.embedding.forms import VectorPooling, form_of
 from llamacy.generation.embedding.reading import Reader, prompt_of
 from llamacy.generation.embedding.vectors import Embeddings
+from llamacy.generation.jobs import Job
 from llamacy.generation.prompts import TEXTS, Prompt, Prompts, given
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
@@ -224,6 +226,26 @@ class TextEmbeddings(Opened):
             progress=progress,
         )
         return await call.run_async()
+
+    def _embedding_job(
+        self,
+        texts: Sequence[str],
+        cancel: CancelToken | None,
+        options: EmbedOptions,
+    ) -> Job[Any]:
+        """Return the job that embeds texts beside others."""
+        call = self._embedding(
+            texts,
+            pooling=None,
+            dimensions=options.get("dimensions"),
+            normalize=options.get("normalize"),
+            prompt_name=options.get("prompt_name"),
+            prompt=options.get("prompt"),
+            truncate=options.get("truncate", False),
+            cancel=cancel,
+            progress=None,
+        )
+        return call.job()
 
     def _embedding(
         self,

@@ -70,6 +70,9 @@ class ModelInfo:
     state_bytes : int
         Most bytes that recurrent layers keep of a text, however long: their state, and
         the snapshots that it can be gone back to; 0 without such layers.
+    draft_bytes : int
+        Most bytes of the states after drafted tokens, of all texts of a pass together,
+        in bytes; 0 without such layers.
     page_tokens : int
         Tokens per page; the KV cache is allocated in pages.
     window : int or None
@@ -95,6 +98,7 @@ class ModelInfo:
     buffer_bytes: int
     kv_page_bytes: dict[str, int]
     state_bytes: int
+    draft_bytes: int
     page_tokens: int
     window: int | None
     has_mtp: bool
@@ -161,7 +165,7 @@ class ModelInfo:
         True
         """
         kv_bytes = self.kv_bytes(n_ctx, kv_type, n_batch)
-        buffers = self.buffer_bytes * n_batch // N_BATCH
+        buffers = self.buffer_bytes * n_batch // N_BATCH + self.draft_bytes
         return self.weights_bytes + kv_bytes + buffers + process_bytes(self.n_vocab)
 
     def longest_context(
@@ -285,6 +289,7 @@ def inspect_file(file: ModelFile) -> ModelInfo:
         buffer_bytes=buffers + n_pages * layout.page_bytes,
         kv_page_bytes={name: layout.page_bytes for name, layout in layouts.items()},
         state_bytes=layouts["f16"].most_text_bytes,
+        draft_bytes=layouts["f16"].n_tried * layouts["f16"].text_bytes,
         page_tokens=PAGE,
         window=layouts["f16"].window,
         has_mtp=config.has_mtp,

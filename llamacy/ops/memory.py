@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     except (OSError, OverflowError) as error:
         raise MemoryError(f"no memory for {nbytes} bytes") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # Linux can be built without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, np.uint8)
 
 

@@ -9,11 +9,15 @@ whichever is longer (`llamacy.roofline`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llamacy.errors import ArgumentError
 from llamacy.ops.plan.cost import Cost
 from llamacy.ops.plan.explaining import PassReport, StepReport
 from llamacy.roofline import Roofline, measure
+
+if TYPE_CHECKING:
+    from llamacy.ops.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +113,55 @@ def explain(
     OutOfMemoryError
         There is no memory to measure the machine with, or for the pages of the text.
     """
+    report = _plan(executor).explain(
+        n_rows, n_past=n_past, n_wanted=n_wanted, repetitions=repetitions
+    )
+    return _explanation(report, limits, with_limits=with_limits)
+
+
+def explain_draft(
+    executor: object,
+    *,
+    n_past: int,
+    repetitions: int = 5,
+    limits: Roofline | None = None,
+    with_limits: bool = True,
+) -> Explanation:
+    """Tell where the time goes of a pass of the MTP head, which drafts a token.
+
+    Parameters
+    ----------
+    executor : Plan
+        Of a loaded model that has such a head.
+    n_past : int
+        Tokens of the text, at least 1.
+    repetitions, limits, with_limits
+        As for `explain`.
+
+    Raises
+    ------
+    ArgumentError
+        The executor has no steps or no head, or one of the numbers is not possible.
+    OutOfMemoryError
+        There is no memory to measure the machine with, or for the pages of the text.
+    """
+    report = _plan(executor).explain_draft(n_past, repetitions=repetitions)
+    return _explanation(report, limits, with_limits=with_limits)
+
+
+def _plan(executor: object) -> Plan:
     from llamacy.ops.plan.plan import Plan
 
     if not isinstance(executor, Plan):
         wanted = "a plan, which has steps"
         found = type(executor).__name__
         raise ArgumentError(f"executor: wanted {wanted}, found a {found}")
-    report = executor.explain(
-        n_rows, n_past=n_past, n_wanted=n_wanted, repetitions=repetitions
-    )
+    return executor
+
+
+def _explanation(
+    report: PassReport, limits: Roofline | None, *, with_limits: bool
+) -> Explanation:
     if limits is None and with_limits:
         limits = measure(report.n_threads, report.level, report.cost.n_bytes)
     return Explanation(report, by_kind(report, limits), limits)

@@ -26,6 +26,12 @@ class Constraint(Protocol):
             The token that must follow, if there is only one.
         """
 
+    def takes(self, token: int) -> bool:
+        """Grow by a token if it may follow; whether it may. Quicker than `allow`.
+
+        A token that ends the text may follow where it is complete, and is no growth.
+        """
+
     def accept(self, token: int) -> None:
         """Grow by a token that may follow."""
 
@@ -37,6 +43,17 @@ class Constraint(Protocol):
 
     def n_allowed(self, tokens: Sequence[int]) -> int:
         """Count how many of `tokens` may follow, one after the other."""
+
+    def foresee(self, tokens: Sequence[int]) -> tuple[int, list[int]]:
+        """Tell how a text may go on, which stays as it is.
+
+        Returns
+        -------
+        n : int
+            How many of `tokens` may follow, one after the other.
+        forced : list of int
+            The tokens that must follow these, if any of them may.
+        """
 
     def fork(self) -> Constraint:
         """Return another that has accepted the same tokens, and grows apart."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -77,6 +78,61 @@ class Sampler:
         """Record the prompt's tokens, which penalties and processors look at."""
         self._tokens.extend(ids)
 
+    @property
+    def takes_first(self) -> bool:
+        """Whether the likeliest token is chosen if it may follow, whatever else may.
+
+        Then a constraint need not tell which tokens may follow: see `sample_allowed`.
+        """
+        return self._is_greedy and not self.params.logits_processors
+
+    def sample_allowed(
+        self, logits: NDArray[np.float32], constraint: Constraint, *, is_free: bool
+    ) -> tuple[int, bool]:
+        """Choose a token that a constraint allows, and record it.
+
+        Nothing is drawn where a single token may follow, as nothing would be if it had
+        been read as forced.
+
+        Parameters
+        ----------
+        logits : float32, (n_vocab,)
+            The row of logits; changed in place.
+        constraint : Constraint
+            Says which tokens may follow.
+        is_free : bool
+            Whether it is certain that no token must follow: one that must is not just
+            any of those that spell the same text.
+
+        Returns
+        -------
+        token : int
+            Id of the token.
+        is_taken : bool
+            Whether the constraint has grown by it.
+
+        Raises
+        ------
+        ModelOutputError, ArgumentError
+            As `sample` does.
+        """
+        takes_first = is_free and self.takes_first
+        if takes_first:
+            _check_finite(logits)
+            logits = self._changed(logits, None)
+            token = int(logits.argmax())
+            if constraint.takes(token):
+                self._tokens.extend([token])
+                return token, True
+        only = constraint.allow(logits)
+        if only is None and not takes_first:
+            return self.sample(logits, constraint), False
+        token = int(logits.argmax()) if only is None else only
+        if only is None and not math.isfinite(logits[token]):
+            self._refuse_none(logits[token])
+        self._tokens.extend([token])
+        return token, False
+
     def sample(
         self, logits: NDArray[np.float32], constraint: Constraint | None = None
     ) -> int:
@@ -103,14 +159,7 @@ class Sampler:
         ArgumentError
             A logits processor or `logit_bias` left no finite logit to choose from.
         """
-        # argmax treats NaN as the largest value, so this single check finds every logit
-        # that would spoil the probabilities.
-        best = int(logits.argmax())
-        if not math.isfinite(logits[best]):
-            raise ModelOutputError(
-                f"logits: wanted finite numbers, found {logits[best]} for token "
-                f"{best}: the model's weights are broken"
-            )
+        _check_finite(logits)
         # Logits far apart, or a temperature near 0, overflow to the correct limits.
         with np.errstate(over="ignore", under="ignore"):
             token = self._choose(self._changed(logits, constraint))
@@ -127,10 +176,7 @@ class Sampler:
         if len(self._suppressed_next):
             logits[self._suppressed_next] = -np.inf
             if not math.isfinite(logits.max()):
-                raise ModelOutputError(
-                    "logits: wanted a token to choose, found only those that the "
-                    "model's file suppresses"
-                )
+                _refuse_suppressed()
         self._suppressed_next = self._suppressed
         if self._mirostat is None:
             if self._has_penalties and len(tokens):
@@ -157,11 +203,17 @@ class Sampler:
         if processors or len(self._biased):
             best = logits[logits.argmax()]
             if not math.isfinite(best):
-                raise ArgumentError(
-                    "logits_processors, logit_bias: wanted a finite logit to choose, "
-                    f"found {best} as the largest"
-                )
+                self._refuse_none(best)
         return logits
+
+    def _refuse_none(self, best: np.float32) -> NoReturn:
+        """Raise the error of a row without a token to choose, after all changes."""
+        if not (self.params.logits_processors or len(self._biased)):
+            _refuse_suppressed()
+        raise ArgumentError(
+            "logits_processors, logit_bias: wanted a finite logit to choose, "
+            f"found {best} as the largest"
+        )
 
     def _choose(self, logits: NDArray[np.float32]) -> int:
         params = self.params
@@ -261,6 +313,24 @@ class _Tokens:
             self._data = np.resize(self._data, 2 * end)
         self._data[self._n : end] = ids
         self._n = end
+
+
+def _check_finite(logits: NDArray[np.float32]) -> None:
+    """Raise ModelOutputError if a logit spoils the probabilities, or none is finite."""
+    # argmax treats NaN as the largest value, so that this single check finds them all
+    best = int(logits.argmax())
+    if not math.isfinite(logits[best]):
+        raise ModelOutputError(
+            f"logits: wanted finite numbers, found {logits[best]} for token "
+            f"{best}: the model's weights are broken"
+        )
+
+
+def _refuse_suppressed() -> NoReturn:
+    raise ModelOutputError(
+        "logits: wanted a token to choose, found only those that the "
+        "model's file suppresses"
+    )
 
 
 def _replaced(logits: NDArray[np.float32], result: object) -> NDArray[np.float32]:

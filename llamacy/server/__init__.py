@@ -18,7 +18,6 @@
     lengths         prompts that cannot fit into the context
     capacity        a model's queue, looked at before a prompt is tokenized
     joining         several streams as one
-    prompt_ids      ids of prompts that clients write as a whole
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read
     embedding       texts that are embedded, for all APIs

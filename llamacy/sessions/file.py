@@ -31,6 +31,7 @@ from llamacy.errors import (
     LlamacyError,
     ModelFileError,
 )
+from llamacy.ops.state.page_numbers import CONVERTIBLE
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.printable import shown
 from llamacy.system.whole_files import file_errors, new_file, regular_path
@@ -99,6 +100,8 @@ def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) ->
     header |= {"n_gone": sequence.n_gone} | asdict(origin)
     if sequence.n_long > 1:
         header["n_long"] = sequence.n_long
+    if sequence.page_type not in (None, origin.kv_type):
+        header["page_type"] = sequence.page_type
     if sequence.snapshots:
         header["snapshots"] = list(sequence.snapshots)
     with new_file(path, private=True) as draft, file_errors(path):
@@ -151,7 +154,8 @@ def load(
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
             read = partial(_read, path, archive)
-            sequence.restore(n_past, n_gone, read, snapshots)
+            page_type = _page_type(path, header, origin.kv_type, sequence.page_type)
+            sequence.restore(n_past, n_gone, read, snapshots, page_type)
     except LlamacyError:
         raise
     except OSError as error:
@@ -205,6 +209,19 @@ def _check_header(
             bounds = f"2 to {MAX_CTX}"
             raise FormatError(path, "header n_long", bounds, shown(n_long))
     return n_past, _count(path, found, "n_gone", "pages"), n_long
+
+
+def _page_type(
+    path: Path, header: dict[str, Any], kv_type: str, own: str | None
+) -> str | None:
+    """Return the type of the numbers in the file's pages; None if all is as here."""
+    found = header.get("page_type", kv_type)
+    if own is None or found == own:
+        return None
+    if not (isinstance(found, str) and {found, own} <= CONVERTIBLE):
+        wanted = f"{own}, or a type that becomes it"
+        raise FormatError(path, "header page_type", wanted, repr(found)[:80])
+    return found
 
 
 def _snapshots(

@@ -52,6 +52,22 @@ class Matcher:
         mask.apply(logits)
         return mask.only
 
+    def takes(self, token: int) -> bool:
+        """Grow by a token if it may follow, or may end the text; whether it may."""
+        self._settle()
+        if token in self._vocabulary.ending:
+            return bool(self._matcher.is_accepting())
+        n_tokens = min(self._vocabulary.n_tokens, self._vocabulary.n_vocab)
+        if token >= n_tokens or self._matcher.is_stopped():
+            return False
+        is_taken = bool(self._matcher.try_consume_tokens([token]))
+        if self._matcher.is_error():
+            raise failed(self._matcher, self._argument)
+        if is_taken:
+            self._mask = None
+            self._n_accepted += 1
+        return is_taken
+
     def accept(self, token: int) -> None:
         """Grow by a token that may follow."""
         self._settle()
@@ -89,6 +105,19 @@ class Matcher:
         n_tokens = min(self._vocabulary.n_tokens, self._vocabulary.n_vocab)
         known = takewhile(lambda token: token < n_tokens, tokens)
         return int(self._matcher.validate_tokens([*known]))
+
+    def foresee(self, tokens: Sequence[int]) -> tuple[int, list[int]]:
+        """Count how many of `tokens` may follow; return those that then must."""
+        n = self.n_allowed(tokens)
+        if not n:
+            return 0, []
+        mask = self._mask
+        for token in tokens[:n]:
+            self.accept(token)
+        forced = self.forced()
+        self.truncate(self._n_accepted - n)
+        self._mask = mask
+        return n, forced
 
     def fork(self) -> Matcher:
         """Return another that has accepted the same tokens, and grows apart."""

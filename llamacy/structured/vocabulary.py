@@ -45,6 +45,8 @@ class Vocabulary:
         The bit of a mask that says whether the text may end: it is no token.
     eog_ids : NDArray of int
         The tokens that end a text.
+    ending : frozenset of int
+        The same.
     special : dict of int to str
         The tokens that are no text, with their names.
     trie : llguidance.LLTokenizer
@@ -55,7 +57,8 @@ class Vocabulary:
         package = llguidance()
         self.n_tokens = self.end_id = tokenizer.n_vocab
         self.n_vocab = n_vocab
-        self.eog_ids: NDArray[np.intp] = np.array(sorted(tokenizer.eog_ids), np.intp)
+        self.ending = frozenset(tokenizer.eog_ids)
+        self.eog_ids: NDArray[np.intp] = np.array(sorted(self.ending), np.intp)
         tokens = [tokenizer.token_bytes(i) for i in range(self.n_tokens)]
         self.special = _special(tokenizer, tokens, n_vocab)
         for i, name in self.special.items():

@@ -28,17 +28,21 @@ class Rank(IntEnum):
 def fork_lock(rank: Rank) -> threading.RLock:
     """Return a new lock that is held during forks."""
     lock = threading.RLock()
-    _ranks[lock] = rank
+    with _guard:
+        _ranks[lock] = rank
     return lock
 
 
+_guard = threading.Lock()  # of _ranks
 _ranks: weakref.WeakKeyDictionary[threading.RLock, Rank] = weakref.WeakKeyDictionary()
 _held: list[threading.RLock] = []
 
 
 def _before_fork() -> None:
-    # Concurrent forks are serialised by the first lock.
-    locks = sorted(_ranks.items(), key=lambda item: (item[1], id(item[0])))
+    # Concurrent forks are serialised by the first lock. The guard is not held for long:
+    # threads that hold a lock may make others.
+    with _guard:
+        locks = sorted(_ranks.items(), key=lambda item: (item[1], id(item[0])))
     for lock, _ in locks:
         lock.acquire()
     _held.extend(lock for lock, _ in locks)
@@ -49,7 +53,15 @@ def _after_fork() -> None:
         _held.pop().release()
 
 
+def _after_fork_in_child() -> None:
+    global _guard
+    _guard = threading.Lock()  # another thread may have held it
+    _after_fork()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+        before=_before_fork,
+        after_in_parent=_after_fork,
+        after_in_child=_after_fork_in_child,
     )

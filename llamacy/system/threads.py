@@ -10,8 +10,9 @@ throttled one delays them all.
 one machine set it for each of them: Ray to an actor's CPUs, torchrun to 1. It says more
 than the affinity, which they leave as it is.
 
-Cores are counted from Linux's files and macOS's sysctl; other systems count logical
-CPUs.
+Cores are counted from Linux's files, macOS's sysctl (performance cores alone, where
+there are others) and Windows' GetLogicalProcessorInformationEx; where none of these
+tells, logical CPUs are.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +29,7 @@ from llamacy.arguments import checked_integer
 from llamacy.system.cgroups import cgroup_folders, read_text
 
 _MAX_THREADS = 1024  # a larger number is a mistake, and may exhaust the machine
+_CORES = 0  # RelationProcessorCore of winnt.h
 
 
 def checked_threads(n_threads: int | None) -> int:
@@ -63,18 +66,25 @@ def openmp_threads() -> int | None:
 
 
 def _cores() -> int:
-    if sys.platform == "darwin":
-        return _mac_cores() or os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
         cores = physical_cores(os.sched_getaffinity(0))
     else:
-        cores = os.cpu_count() or 1
+        return system_cores() or os.cpu_count() or 1
     quota = cgroup_quota()
     if quota is not None:
         # Rounded down: if more threads run than the quota allows, the system stops the
         # whole process for the rest of each scheduling period.
         cores = min(cores, int(quota))
     return max(cores, 1)
+
+
+def system_cores() -> int | None:
+    """Return the physical cores as macOS or Windows counts them; None if unknown."""
+    if sys.platform == "darwin":
+        return _mac_cores()
+    if sys.platform == "win32":
+        return _windows_cores()
+    return None
 
 
 def physical_cores(cpus: Iterable[int], root: str = "/") -> int:
@@ -133,13 +143,61 @@ def _quota_v1(folder: Path) -> float | None:
     return int(quota) / int(period)
 
 
-def _mac_cores() -> int:
-    """Return the number of performance cores, or of all if alike; 0 if unknown."""
+def _mac_cores() -> int | None:
+    """Return the number of performance cores, or of all if alike."""
     libc = ctypes.CDLL(None)
     for name in (b"hw.perflevel0.physicalcpu", b"hw.physicalcpu"):
         value = ctypes.c_int(0)
         size = ctypes.c_size_t(ctypes.sizeof(value))
         if libc.sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, 0):
             continue
-        return value.value
-    return 0
+        return value.value or None
+    return None
+
+
+def _windows_cores() -> int | None:
+    """Return the number of cores that Windows lets this process use."""
+    if sys.platform == "win32":
+        kernel32 = ctypes.WinDLL("kernel32")
+        kernel32.GetCurrentProcess.restype = ctypes.c_void_p
+        size, allowed, every = ctypes.c_uint32(), ctypes.c_size_t(), ctypes.c_size_t()
+        kernel32.GetProcessAffinityMask(
+            ctypes.c_void_p(kernel32.GetCurrentProcess()),
+            ctypes.byref(allowed),
+            ctypes.byref(every),
+        )
+        count_cores = kernel32.GetLogicalProcessorInformationEx
+        count_cores(_CORES, None, ctypes.byref(size))
+        buffer = ctypes.create_string_buffer(size.value)
+        if count_cores(_CORES, buffer, ctypes.byref(size)):
+            return windows_cores(buffer.raw[: size.value], allowed.value) or None
+    return None
+
+
+def windows_cores(records: bytes, allowed: int) -> int:
+    """Count the cores that a process may use, of those that Windows lists.
+
+    Parameters
+    ----------
+    records : bytes
+        SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX of each core (winnt.h).
+    allowed : int
+        The process's affinity, a bit for each logical CPU. It tells about one group of
+        64, and does not count if there are more, or if it is 0.
+    """
+    masks: list[int] = []
+    groups: set[int] = set()
+    at = 0
+    while at < len(records):
+        _, n_bytes = struct.unpack_from("<II", records, at)
+        (n_masks,) = struct.unpack_from("<H", records, at + 30)
+        mask = 0
+        for i in range(n_masks):
+            part, group = struct.unpack_from("<QH", records, at + 32 + 16 * i)
+            mask |= part
+            groups.add(group)
+        masks.append(mask)
+        at += n_bytes
+    if allowed == 0 or len(groups) > 1:
+        return len(masks)
+    return sum(mask & allowed != 0 for mask in masks)

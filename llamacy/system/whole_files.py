@@ -97,6 +97,21 @@ def regular_path(path: Path) -> str:
     return target
 
 
+def sync_folder(path: Path) -> None:
+    """Have the names in a file's folder on the disk, as a new file's is.
+
+    Windows does so by itself, and some file systems cannot.
+    """
+    if os.name == "nt":
+        return
+    folder = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _check_room(path: Path, folder: str, n_bytes: int) -> None:
     """Raise now if writing is certain to fail later."""
     if not os.path.isdir(folder):

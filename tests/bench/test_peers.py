@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from statistics import median
 
+import pytest
+
 import llamacy
 from llamacy.kernels import selected
 
@@ -28,6 +30,7 @@ def test_results_of_each_engine_are_printed_and_written(
 ) -> None:
     path = tmp_path / "results.json"
     sizes = ["-p", 12, "-n", 3, "-d", 5, "-r", 2, "-t", 1]
+    sizes += ["--texts", "1,3"]
     done = peers(babble_model, *sizes, "--note", "tiny", "--json", path)
     assert done.returncode == 0, done.stderr
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -36,7 +39,11 @@ def test_results_of_each_engine_are_printed_and_written(
     assert report["versions"]["llamacy"] == llamacy.__version__
     assert report["note"] == "tiny"
     rows = [row for row in report["results"] if row["engine"] == "llamacy"]
-    assert [row["test"] for row in rows] == ["pp12", "tg3"]
+    assert [(row["test"], row.get("texts", 1)) for row in rows] == [
+        ("pp12", 1),
+        ("tg3", 1),
+        ("tg3", 3),
+    ]
     for row in rows:
         assert row["model"] == babble_model.stem
         assert row["depth"] == 5
@@ -44,6 +51,22 @@ def test_results_of_each_engine_are_printed_and_written(
         assert min(row["repetitions"]) > 0
         assert row["tokens_per_second"] == median(row["repetitions"])
         assert f"{row['tokens_per_second']:.2f} tokens/s" in done.stdout
+
+
+@pytest.mark.server
+def test_servers_are_measured_with_their_clients(
+    babble_model: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("llamacy.server", exc_type=ImportError)
+    path = tmp_path / "results.json"
+    sizes = ["-p", 0, "-n", 3, "-r", 1, "-t", 1, "--texts", 2]
+    done = peers(babble_model, *sizes, "--clients", 2, "--json", path)
+    assert done.returncode == 0, done.stderr
+    found = [
+        (row["engine"], row["test"], row["texts"])
+        for row in json.loads(path.read_text(encoding="utf-8"))["results"]
+    ]
+    assert found == [("llamacy", "tg3", 2), ("llamacy", "sv3", 2)]
 
 
 def test_a_context_that_is_too_short_is_refused(babble_model: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.sampling import SamplingOptions
-from tests.support.drafted import drafting, foretelling, wrong_at_random
+from llamacy.errors import ArgumentError
+from llamacy.sampling import Sampler, SamplingOptions
+from llamacy.structured.matcher import Matcher
+from tests.support.drafted import Foretold, drafting, foretelling, wrong_at_random
 
 pytest.importorskip("llguidance")
 
@@ -256,3 +259,72 @@ def test_a_pydantic_class_parses_the_text_or_refuses_it(model: llamacy.Model) ->
         model.generate([PROMPT, "A"], params)
     with pytest.raises(llamacy.MismatchError, match="not this one"):
         next(iter(model.generate_each([PROMPT], params)))
+
+
+GREEDY: list[dict[str, Any]] = [
+    {},
+    {"repeat_penalty": 1.4, "penalty_last_n": 16},
+    {"dry_multiplier": 0.8, "dry_allowed_length": 1, "presence_penalty": 1.5},
+    {"logit_bias": {5: 3.0, 300: 40.0, 301: -100}},
+]
+
+
+@pytest.mark.parametrize("options", GREEDY, ids=str)
+def test_the_likeliest_token_is_the_same_without_a_mask(
+    model: llamacy.Model, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Greedy texts ask for a mask only where the likeliest token may not follow."""
+    n_masks = 0
+    compute = Matcher._compute
+
+    def counted(self: Matcher) -> Any:
+        nonlocal n_masks
+        n_masks += 1
+        return compute(self)
+
+    params = llamacy.SamplingParams(
+        json_schema=PERSON, max_tokens=90, temperature=0, drafting=False, **options
+    )
+    monkeypatch.setattr(Matcher, "_compute", counted)
+    quick = model.generate(PROMPT, params)
+    few, n_masks = n_masks, 0
+    monkeypatch.setattr(Sampler, "takes_first", False)
+    slow = model.generate(PROMPT, params)
+    assert (quick.text, quick.tokens) == (slow.text, slow.tokens)
+    assert quick.logprobs == slow.logprobs
+    assert few < n_masks
+
+
+def test_biases_that_leave_nothing_to_choose_are_an_error(model: llamacy.Model) -> None:
+    bias = dict.fromkeys(range(model.config.n_vocab), -math.inf)
+    for temperature in (0, 1):
+        with pytest.raises(ArgumentError, match="a finite logit to choose"):
+            model.generate(
+                PROMPT, json_schema=PERSON, logit_bias=bias, temperature=temperature
+            )
+    only = {**bias, model.tokenize("b", add_bos=False)[0]: 0.0}
+    with pytest.raises(ArgumentError, match="a finite logit to choose"):
+        model.generate(PROMPT, regex="[ac]x", logit_bias=only, temperature=0)
+
+
+class OneAhead(Foretold):
+    """Proposes the next token alone."""
+
+    def propose(self, n: int) -> list[int]:
+        return super().propose(min(n, 1))
+
+
+def test_tokens_that_must_follow_a_drafted_one_are_in_its_pass(
+    model: llamacy.Model,
+) -> None:
+    """Each pass leads to two choices, whatever must follow the first one."""
+    params = llamacy.SamplingParams(json_schema=PERSON, max_tokens=90, temperature=0)
+    plain = model.generate(PROMPT, params, drafting=False)
+    text = model.tokenize(PROMPT) + plain.tokens
+    with drafting(model, lambda ids: OneAhead(ids, text)):
+        found = model.generate(PROMPT, params)
+    assert found.tokens == plain.tokens
+    n_choices = plain.timings.n_generation_passes
+    assert n_choices < len(plain.tokens) - 8  # others had to follow
+    assert found.timings.n_generation_passes <= n_choices // 2 + 1
+    assert found.usage.accepted_tokens == found.usage.drafted_tokens

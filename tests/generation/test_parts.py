@@ -14,13 +14,13 @@ from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.parts import (
     LOGITS_BYTES,
     MAX_READ_BESIDE,
-    TRIED_BYTES,
     Limits,
     choose_parts,
 )
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
+from llamacy.ops.state.layout import TRIED_BYTES
 from tests.support.drafted import FreeRows
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 

@@ -15,6 +15,7 @@ from llamacy import kernels
 from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
+from llamacy.ops.plan.kernel_choice import all_digits
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
 from tests.support.random_blocks import FACTORS, random_blocks
@@ -31,22 +32,33 @@ def has_bf16(level: str) -> bool:
     return "b_products" in Verbs(level).names
 
 
+@cache
+def has_fixed(level: str) -> bool:
+    """Whether F16 and BF16 weights are multiplied in fixed point."""
+    return "h_dots" in Verbs(level).names
+
+
 def linear_tolerance(
     level: str, type_name: str, *, has_outliers: bool = False
 ) -> float:
     """Greatest root-mean-square error of a product, relative to its norm.
 
-    One table for all of them. Activations are float32 where weights are float, one
-    int8 digit for weights of 6 bits or less, two for Q8_0, and bfloat16 on tiles for
-    all but F32. One int8 digit for 32 activations, of which one is by far the greatest,
+    One table for all of them. Activations are float32 where weights are float, or in
+    fixed point of 14 bits where these have 16, one int8 digit for weights of 6 bits or
+    less, two for Q8_0, or a second where it counts, and bfloat16 on tiles for all but
+    F32. One int8 digit for 32 activations, of which one is by far the greatest,
     has a step of 1/127 of that one: an error of sqrt(31 / 12) / 127 = 0.0127 of the
     result, where the rest of K is as nothing beside it.
     """
     if type_name == "F32":
         return 1e-5
     if type_name in FLOATS:
-        return 0.003 if has_tiles(level) else 1e-5
+        if has_tiles(level):
+            return 0.003
+        return 3e-4 if has_fixed(level) else 1e-5
     if type_name == "Q8_0":
+        if Verbs(level).skips_digits:
+            return 0.006
         return 0.003 if has_tiles(level) else 1e-3
     return 0.013 if has_outliers else 0.006
 
@@ -142,6 +154,8 @@ class Steps:
         self.level = level.name
         self.has_bf16 = has_bf16(level.name)
         self.has_tiles = has_tiles(level.name)
+        self.has_fixed = has_fixed(level.name)
+        self.skips_digits = Verbs(level.name).skips_digits
         self.table = kernels.load(level.name).table
 
     def program(self, n_threads: int = 1) -> Program:
@@ -197,7 +211,9 @@ class Steps:
         (m, k), n = x.shape, len(weight.floats)
         y = buffer_of(np.zeros((m, n), np.float32) if before is None else before)
         program, x = self.program(n_threads), buffer_of(x)
-        n_digits = max(program.digits_read(w.packed) for w in (weight, weight2) if w)
+        n_digits = all_digits(
+            program.digits_read(w.packed) for w in (weight, weight2) if w
+        )
         prepared = None
         if n_digits:
             prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)

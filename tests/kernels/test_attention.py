@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.specs import KeyValues
-from tests.support.attention_cache import TOLERANCE, Cache, each_kv_type
+from tests.support.attention_cache import (
+    TOLERANCE,
+    Cache,
+    each_kv_type,
+    each_latent_type,
+)
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Steps
@@ -76,7 +81,7 @@ def test_windows_over_keys_and_values_of_different_sizes(
     np.testing.assert_array_equal(cache.read(rows, [1, 70, 199]), together)
 
 
-@each_kv_type
+@each_latent_type
 @pytest.mark.parametrize(("head_dim", "value_dim"), [(80, 64), (48, 32)])
 @pytest.mark.parametrize("window", [0, 45])
 def test_latent_values_are_those_of_keys_bit_for_bit(
@@ -101,7 +106,7 @@ def test_latent_values_are_those_of_keys_bit_for_bit(
             np.testing.assert_array_equal(latent.read((q, k, v), cut), want)
 
 
-@each_kv_type
+@each_latent_type
 def test_latent_values_of_any_size(steps: Steps, kv_type: str) -> None:
     """Q8_0 has the scales of groups of keys, in part of which are values."""
     cache = Cache(steps, kv_type, 44, 5, 1, value_dim=37, is_latent=True)

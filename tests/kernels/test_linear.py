@@ -218,6 +218,25 @@ def test_what_is_not_finite_spoils_its_row_alone(
             assert not np.isfinite(got[1]).any()
 
 
+@pytest.mark.parametrize("type_name", ["F32", "F16", "BF16"])
+def test_a_weight_that_is_not_finite_spoils_its_output_alone(
+    steps: Steps, matrix: MakeMatrix, type_name: str
+) -> None:
+    weight, bad = (type(matrix("F32", 1, 1))(type_name, 37, 256) for _ in range(2))
+    whole = bad.data.view(np.uint32 if type_name == "F32" else np.uint16)
+    for row, bits in ((5, 0x7F80), (20, 0xFF80), (33, 0x7FC0)):
+        if type_name == "F16":
+            bits = {0x7F80: 0x7C00, 0xFF80: 0xFC00, 0x7FC0: 0x7E00}[bits]
+        whole[row * 256 + 77] = bits << 16 if type_name == "F32" else bits
+    bad.packed = bad.pack()
+    rest = [n for n in range(37) if n not in (5, 20, 33)]
+    for m in (1, 3, 40):
+        x = activations(m, 256)
+        clean, got = steps.linear(x, weight), steps.linear(x, bad)
+        np.testing.assert_array_equal(got[:, rest], clean[:, rest])
+        assert not np.isfinite(got[:, [5, 20, 33]]).any()
+
+
 @some_types
 def test_epilogues_and_biases(
     steps: Steps, matrix: MakeMatrix, tolerance: Tolerance, type_name: str
@@ -367,7 +386,10 @@ def test_levels_agree(
     relative_error: RelativeError,
     type_name: str,
 ) -> None:
-    """Levels without tiles differ only in how sums are rounded."""
+    """Levels without tiles differ only in how sums are rounded.
+
+    And in whether 16-bit floats are multiplied in fixed point, and in digits left out.
+    """
     weight, x = matrix(type_name, 37, 512), activations(17, 512)
     x[:, 7] *= 100
     names = [each.name for each in available() if not steps_of(each.name).has_tiles]
@@ -375,4 +397,9 @@ def test_levels_agree(
         want = steps_of("scalar").linear(x[:m], weight)
         for name in names:
             got = steps_of(name).linear(x[:m], weight)
-            assert relative_error(got, want) <= 1e-5, name
+            most = 1e-5
+            if type_name in ("F16", "BF16") and steps_of(name).has_fixed:
+                most = 3e-4
+            elif type_name == "Q8_0" and steps_of(name).skips_digits:
+                most = 0.006
+            assert relative_error(got, want) <= most, name

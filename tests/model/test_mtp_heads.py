@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
 import llamacy
-from llamacy.errors import OutOfMemoryError
+from llamacy.cli import app
+from llamacy.errors import ArgumentError, OutOfMemoryError
 from llamacy.generation.drafting.mtp_head import MtpHead
 from llamacy.generation.drafting.worth import Worth
 from llamacy.kernels.levels import Level
 from llamacy.model.model import Model
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
+from llamacy.roofline.explain import explain, explain_draft
 from tests.support import mtp_model
 from tests.support.drafted import FreeRows, rows_cost_nothing
 
@@ -230,3 +233,29 @@ def test_a_head_that_costs_too_much_is_hardly_asked(
     with load(path) as model:
         model.generate(PROMPT, max_tokens=200, seed=1, **NO_END)
     assert len(asked) < 30
+
+
+def test_the_heads_pass_is_explained(path: Path) -> None:
+    """Its steps are those of a layer and of the output, after a text of that length."""
+    shown = CliRunner().invoke(
+        app, ["bench", str(path), "-p", "40", "-r", "1", "--explain", "--no-limits"]
+    )
+    assert shown.exit_code == 0
+    assert "the MTP head alone, which drafts one token:\n1 row after 40" in shown.stdout
+    with llamacy.load(path) as model:
+        explained = explain_draft(
+            model.executor, n_past=40, repetitions=1, with_limits=False
+        )
+        whole = explain(model.executor, 1, n_past=40, repetitions=1, with_limits=False)
+        executor = model.executor
+        assert isinstance(executor, Plan)
+        assert executor.kv_bytes_used == 0
+        for n_past, repetitions in ((0, 1), (40, 0)):
+            with pytest.raises(ArgumentError, match="n_past|repetitions"):
+                executor.explain_draft(n_past, repetitions=repetitions)
+    kinds = [kind.kind for kind in explained.kinds]
+    assert sum("attention" in kind for kind in kinds) == 1
+    assert 0 < explained.report.cost.n_bytes < whole.report.cost.n_bytes
+    with llamacy.load("demo") as model:
+        with pytest.raises(ArgumentError, match="a plan with the passes of an MTP"):
+            explain_draft(model.executor, n_past=1)

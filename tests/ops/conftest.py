@@ -166,6 +166,9 @@ def transformer() -> Callable[..., Executors]:
 class PlainKernels:
     """Kernels that read prepared activations with quantised weights; none runs."""
 
+    n_threads = 2
+    has_bf16 = False
+
     def reads_prepared(self, weight: Any) -> bool:
         return str(weight.type_name) not in ("F32", "F16", "BF16")
 
@@ -173,6 +176,9 @@ class PlainKernels:
         if not self.reads_prepared(weight):
             return 0
         return 2 if weight.type_name == "Q8_0" else 1
+
+    def rounds(self, weight: Any) -> bool:
+        return self.reads_prepared(weight)
 
     def prepared_bytes(self, k: int, m: int) -> int:
         return 2 * k * m

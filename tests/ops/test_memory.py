@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import mmap
 import weakref
 
 import numpy as np
@@ -18,6 +20,21 @@ def test_zeros_that_may_be_written(nbytes: int) -> None:
     assert memory.nbytes == nbytes
     assert memory.ctypes.data % 4096 == 0
     assert not memory.any()
+    memory[:] = 7
+    assert (memory == 7).all()
+
+
+@pytest.mark.skipif(
+    not hasattr(mmap, "MADV_HUGEPAGE"), reason="no large pages to ask for"
+)
+def test_a_system_without_large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plain(mmap.mmap):
+        def madvise(self, option: int, *place: int) -> None:
+            raise OSError(errno.EINVAL, "built without CONFIG_TRANSPARENT_HUGEPAGE")
+
+    monkeypatch.setattr(mmap, "mmap", Plain)
+    memory = large_pages(1 << 16)
+    assert isinstance(memory.base, memoryview | Plain)
     memory[:] = 7
     assert (memory == 7).all()
 

@@ -145,19 +145,34 @@ def test_a_key_cannot_be_spelt_anew_by_escapes() -> None:
     assert not follows(matcher, '{"a": "x"}')
 
 
+def check_each_alone(mask: list[int], *matchers: tuple[Matcher, int]) -> None:
+    """Check which tokens matchers take after `n` others, with a mask and without."""
+    some = {*mask[:50], *range(0, N_VOCAB, 29), *demo_tokenizer().eog_ids}
+    ending = demo_tokenizer().eog_ids
+    for matcher, n in matchers:
+        for token in some:
+            assert matcher.takes(token) == (token in mask)
+            if token in mask and token not in ending:
+                matcher.truncate(n)
+
+
 @given(data=st.data())
 @settings(max_examples=15, deadline=None)
 def test_a_constraint_can_go_back_to_each_token_and_fork_there(data: Any) -> None:
     schema = {"type": "array", "items": {"enum": ["ab", "abc", 1, 12, None]}}
     matcher = constraint({**schema, "maxItems": 4})
+    twin = constraint({**schema, "maxItems": 4})
     masks, tokens = [allowed(matcher)], list[int]()
     while len(tokens) < 12:
         choice = [one for one in masks[-1] if one not in demo_tokenizer().eog_ids]
         if not choice:
             break
         tokens.append(data.draw(st.sampled_from(choice)))
+        n = len(tokens) - 1
+        check_each_alone(masks[-1], (twin, n), (matcher, n))
         assert matcher.n_allowed([*tokens[-1:], 0]) == 1
         matcher.accept(tokens[-1])
+        twin.accept(tokens[-1])
         matcher.prepare()
         masks.append(allowed(matcher))
     n = data.draw(st.integers(0, len(tokens)))
@@ -166,6 +181,11 @@ def test_a_constraint_can_go_back_to_each_token_and_fork_there(data: Any) -> Non
     assert allowed(matcher) == masks[n]
     assert allowed(other) == masks[-1]
     assert matcher.n_allowed(tokens[n:]) == len(tokens) - n
+    n_more, forced = matcher.foresee([*tokens[n:], 0])
+    assert n_more == len(tokens) - n
+    if n_more:
+        assert forced == other.forced()
+    assert allowed(matcher) == masks[n]
     for token, mask in zip(tokens[n:], masks[n + 1 :], strict=True):
         matcher.accept(token)
         assert allowed(matcher) == mask

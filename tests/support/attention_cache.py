@@ -14,7 +14,8 @@ from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import SCORES, Operand, Step
 from llamacy.ops.plan.steps import MAX_RUN
 from llamacy.ops.state.kv_pages import PAGE
-from llamacy.ops.state.layout import StateSlot
+from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.page_numbers import PageNumbers
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.state.specs import KeyValues
@@ -28,9 +29,13 @@ TOLERANCE = {"f32": 1e-5, "f16": 1e-3, "q8_0": 1e-2}
 BF16_TOLERANCE = 5e-3
 N_LAYER = 2
 
-# "rounded": levels that have bfloat16 may compute in it
-each_kv_type = pytest.mark.parametrize(
+# "rounded": levels that have bfloat16 may compute in it. Latent values are never in
+# pages of bfloat16.
+each_latent_type = pytest.mark.parametrize(
     "kv_type", [*TOLERANCE, "f16 rounded", "q8_0 rounded"]
+)
+each_kv_type = pytest.mark.parametrize(
+    "kv_type", [*TOLERANCE, "f16 rounded", "q8_0 rounded", "bf16 rounded"]
 )
 
 
@@ -68,19 +73,24 @@ class Cache:
         self._is_latent = is_latent
         self._table = steps.table
         self._kv_type, *rounded = kv_type.split()
+        if self._kv_type == "bf16" and (is_latent or not steps.has_bf16):
+            pytest.skip("no pages in bfloat16 here")
         self._may_round = bool(rounded)
         self.rounds = self._may_round and steps.has_bf16 and self._kv_type != "f32"
-        self.tolerance = TOLERANCE[self._kv_type]
+        self.tolerance = TOLERANCE.get(self._kv_type, BF16_TOLERANCE)
         if self.rounds:
             self.tolerance = max(self.tolerance, BF16_TOLERANCE)
-        spec = KeyValues(
-            *(1, n_head_kv, head_dim, self.value_dim),
-            is_latent=is_latent,
-            is_causal=is_causal,
-        )
-        layer_bytes = spec.page_bytes(self._kv_type)
-        self.slot = StateSlot(spec, self._kv_type, layer_bytes)
-        self.pool = PagePool(PAGE, N_LAYER * layer_bytes)
+        specs = [
+            KeyValues(
+                *(layer, n_head_kv, head_dim, self.value_dim),
+                is_latent=is_latent,
+                is_causal=is_causal,
+            )
+            for layer in range(N_LAYER)
+        ]
+        layout = StateLayout(specs, self._kv_type)
+        self.slot = layout.slot(specs[1])
+        self.pool = PagePool(PAGE, layout.page_bytes, numbers=PageNumbers(layout))
 
     def rows(self, m: int, seed: int = 0) -> tuple[Array, Array, Array]:
         """Random queries, keys and values of m tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
@@ -38,3 +39,32 @@ def test_no_lock_is_held_in_a_forked_child() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_a_fork_while_another_thread_makes_locks() -> None:
+    kept = [fork_lock(Rank.PAGES) for _ in range(1000)]
+    stop = threading.Event()
+
+    def make() -> None:
+        while not stop.is_set():
+            [fork_lock(Rank.PAGES) for _ in range(50)]
+
+    thread = threading.Thread(target=make)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    try:
+        for _ in range(40):
+            child = os.fork()
+            if child == 0:
+                fork_lock(Rank.PAGES)  # whose guard the other thread may have held
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert kept

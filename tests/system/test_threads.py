@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import pytest
 
 from llamacy.system import threads as cpu_count
-from llamacy.system.threads import cgroup_quota, default_threads, physical_cores
+from llamacy.system.threads import (
+    cgroup_quota,
+    default_threads,
+    physical_cores,
+    windows_cores,
+)
 
 
 def write(root: Path, files: dict[str, str]) -> str:
@@ -50,6 +56,31 @@ class TestPhysicalCores:
         self, tmp_path: Path
     ) -> None:
         assert physical_cores(range(6), str(tmp_path)) == 6
+
+
+def core(*masks: int, group: int = 0) -> bytes:
+    """Return Windows' record of a core: relationship, size, flags, then its masks."""
+    groups = b"".join(struct.pack("<QH6x", mask, group) for mask in masks)
+    size = 32 + len(groups)
+    return struct.pack("<IIBB20xH", 0, size, len(masks) > 0, 0, len(masks)) + groups
+
+
+class TestWindows:
+    def test_two_hardware_threads_count_as_one_core(self) -> None:
+        records = core(0b0011) + core(0b1100)
+        assert windows_cores(records, 0b1111) == 2
+
+    def test_cores_outside_the_affinity_do_not_count(self) -> None:
+        records = b"".join(core(3 << 2 * i) for i in range(8))
+        assert windows_cores(records, 0b0100_1011) == 3
+
+    def test_an_affinity_that_tells_nothing_leaves_all(self) -> None:
+        records = core(1) + core(2)
+        assert windows_cores(records, 0) == 2
+        assert windows_cores(records + core(1, group=1), 0b1) == 3
+
+    def test_records_may_differ_in_size(self) -> None:
+        assert windows_cores(core(0b1, 0b1) + core(0b10), 0b11) == 2
 
 
 class TestQuotaVersion2:

@@ -40,9 +40,9 @@ def allot(
     n_tokens = [0] * len(chances)
     if not any(chances):
         return n_tokens
-    pairs = [(chance, text) for text, each in enumerate(chances) for chance in each]
-    # stable: the tokens of one draft stay in their order
-    likeliest = sorted(pairs, key=itemgetter(0), reverse=True)
+    likeliest = [(chance, text) for text, each in enumerate(chances) for chance in each]
+    if len(chances) > 1:  # stable: the tokens of one draft stay in their order
+        likeliest.sort(key=itemgetter(0), reverse=True)
     n_texts = len(chances)
     n_rows = n_texts if n_rows is None else n_rows
     most = min(most, max(0, costs.most_rows - n_rows))

@@ -29,6 +29,7 @@ class RowCosts:
 
     def __init__(self) -> None:
         self._costs: dict[int, float] = {1: 1.0}  # known ones, by rows
+        self._estimates: dict[int, float] = {}  # of others, from these
         self._ratios: dict[int, deque[float]] = {}
         self._noted_at: dict[int, int] = {}  # in passes
         self._n_noted = 0
@@ -62,6 +63,7 @@ class RowCosts:
             cost = self.of(n_texts)
             if n_texts not in self._costs:  # what others are compared with must stay
                 self._costs[n_texts] = cost
+                self._estimates.clear()
                 self._noted_at[n_texts] = self._n_noted
             self._units.append(seconds / cost)
         elif self._units:
@@ -87,6 +89,11 @@ class RowCosts:
         """Return the cost of a pass of that many rows, as far as it is known."""
         if (known := self._costs.get(n_rows)) is not None:
             return known
+        if (estimate := self._estimates.get(n_rows)) is None:
+            estimate = self._estimates[n_rows] = self._estimate(n_rows)
+        return estimate
+
+    def _estimate(self, n_rows: int) -> float:
         below = max(n for n in self._costs if n < n_rows)
         above = min((n for n in self._costs if n > n_rows), default=0)
         cost = self._costs[below]
@@ -100,6 +107,7 @@ class RowCosts:
         ratios = self._ratios.setdefault(n_rows, deque(maxlen=_N_RECENT))
         ratios.append(ratio)
         self._costs[n_rows] = lower_quartile(ratios)
+        self._estimates.clear()
         self._noted_at[n_rows] = self._n_noted
 
     def _forget(self) -> None:
@@ -108,6 +116,7 @@ class RowCosts:
         for n_rows in [n for n, at in self._noted_at.items() if at < since]:
             for known in (self._costs, self._ratios, self._noted_at):
                 known.pop(n_rows, None)
+        self._estimates.clear()
 
 
 def lower_quartile(values: Iterable[float]) -> float:

@@ -20,6 +20,7 @@ from llamacy.generation.embedding.vectors import Embeddings, finished
 from llamacy.generation.engine import Engine
 from llamacy.generation.gather import gather, gather_async, made_in_thread
 from llamacy.generation.goals.embed import Embed
+from llamacy.generation.jobs import Job
 from llamacy.generation.prompts import Given
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.tally import OnProgress
@@ -96,6 +97,23 @@ class EmbeddingCall:
             requests = self._begin(texts)
             gather(self._engine.worker, requests, None, self._end, _N_IN_FLIGHT)
         return self._result()
+
+    def job(self) -> Job[Any]:
+        """Return the job that embeds all texts at once: thousands at most.
+
+        Raises
+        ------
+        LlamacyError
+            A text is invalid or too long.
+        """
+        requests = self._begin(list(self._texts))
+
+        def finish() -> Any:
+            for request in requests:
+                self._end(request)
+            return self._result()
+
+        return Job(requests, finish)
 
     async def run_async(self) -> Any:
         """Embed all texts without blocking the event loop."""

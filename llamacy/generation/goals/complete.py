@@ -96,6 +96,7 @@ class Complete(Goal):
         self._make_drafter = make_drafter
         self._drafter: Drafter | None = None  # until the text grows
         self._n_draftable = 0  # tokens that the drafter was asked for
+        self._foreseen: list[int] = []  # tokens of the next draft, under a constraint
         self._draft: list[int] = []  # tokens of the pass that runs
         self._pieces: deque[Piece] = deque()
         self._max_tokens = _most_tokens(context, params, can_refill=bool(make_room))
@@ -147,7 +148,15 @@ class Complete(Goal):
         """Return how likely 1, 2 ... of the drafted tokens are right."""
         if self._drafter is None or not self._n_draftable:
             return ()
-        return self._drafter.chances()
+        chances = self._drafter.chances()
+        if not chances or not self._chooser.is_constrained:
+            return chances
+        draft = self._proposed(len(chances))
+        n, forced = self._chooser.foresee(draft)
+        self._foreseen = [*draft[:n], *forced][: self._n_draftable]
+        # tokens that must follow are as likely as the last one that was drafted
+        sure = [chances[n - 1]] * len(forced)
+        return [*chances[:n], *sure][: self._n_draftable]
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows: the last token's is wanted, or all rows of a scored prompt.
@@ -243,11 +252,16 @@ class Complete(Goal):
         return self._pieces.popleft() if self._pieces else self.output.piece()
 
     def _draft_of(self, n: int) -> list[int]:
-        """Return at most `n` drafted tokens, up to one that would end the text."""
+        """Return at most `n` drafted tokens, none of which would end the text."""
+        if self._chooser.is_constrained:
+            return self._foreseen[:n]
+        return self._proposed(n)
+
+    def _proposed(self, n: int) -> list[int]:
+        """Return at most `n` proposed tokens, up to one that would end the text."""
         assert self._drafter is not None
         draft = self._drafter.propose(n)
-        kept = takewhile(lambda token: not self._chooser.ends_text(token), draft)
-        return self._chooser.allowed(list(kept))
+        return [*takewhile(lambda token: not self._chooser.ends_text(token), draft)]
 
     def _grow_by(self, logits: NDArray[np.float32]) -> None:
         """Choose a token by each row of logits, as long as the draft has the same.

@@ -77,8 +77,6 @@ INLINE void score_one(kv_type type, attention_state *s, const kv_head *pages, he
 INLINE void weigh_one(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
                       int n_tokens, int hidden, vector_range some) {
     int c = some.begin;
-    for (int page = 0; page * PAGE_TOKENS < n_tokens; page++)
-        round_weights(1, s->weights + page * PAGE_TOKENS, weights + (size_t)page * TILE_BYTES);
     for (; c + 4 <= some.end; c += 4) weigh_vectors(type, 4, s, weights, pages, d, c, n_tokens, hidden);
     for (; c < some.end; c++) weigh_vectors(type, 1, s, weights, pages, d, c, n_tokens, hidden);
 }
@@ -88,7 +86,7 @@ static void score_alone(kv_type type, attention_state *s, const kv_head *pages, 
     else score_one(KV_Q8_0, s, pages, d, n_tokens);
 }
 
-/* `weights` is scratch: [pages][16 rows][32 tokens] in bfloat16. */
+/* Of `weights`, [pages][16 rows][32 tokens] in bfloat16, the first rows. */
 static void weigh_alone(kv_type type, attention_state *s, const kv_head *pages, uint8_t *weights, head_dims d,
                         int n_tokens, int hidden, vector_range some) {
     if (type == KV_F16) weigh_one(KV_F16, s, pages, weights, d, n_tokens, hidden, some);

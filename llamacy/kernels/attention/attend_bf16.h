@@ -3,7 +3,7 @@
  * bf16 products process two or more times as many values per instruction as float32, but
  * cannot read the cache's float16 or int8: a span is unpacked first (bf16_span.h), once for
  * all strips of a band. Scores, maxima, sums and outputs stay float32; queries are rounded
- * once a band, and weights once a span. A bfloat16 is within 2^-9 of the number it stands
+ * once a band, and weights as soon as they are made. A bfloat16 is within 2^-9 of the number it stands
  * for, which is finer than the int8 that activations are rounded to before the next product.
  */
 #ifndef LLAMACY_ATTEND_BF16_H
@@ -11,9 +11,10 @@
 
 #include "attention/bf16_span.h"
 #include "attention/latent_values.h"
-#include "attention/softmax.h"
+#include "attention/softmax_bf16.h"
 #ifndef HAS_TILES /* registers multiply one query as fast as sixteen */
 #include "attention/attend_alone.h"
+#include "attention/attend_pages.h"
 #endif
 
 /* Query r of a strip, scaled, into its row of each unit. */
@@ -29,6 +30,7 @@ INLINE void shrink_sums(int rows, const attention_state *s, int width, vector_ra
     for (int r = 0; r < rows; r++) {
         float *out = s->out + r * width;
         const vf shrink = f_set1(s->shrink[r]);
+        if (s->shrink[r] == 1) continue;
         for (int c = some.begin; c < some.end; c++) f_store(out + 16 * c, f_mul(f_load(out + 16 * c), shrink));
     }
 }
@@ -83,8 +85,6 @@ INLINE void weigh_bf16_rows(int rows, attention_state *s, int n_queries, const b
                             int n_pages, const sight *see, vector_range some) {
     const int width = wide_dim(d.value);
     shrink_sums(rows, s, width, some);
-    for (int page = 0; page < n_pages; page++)
-        round_weights(rows, s->weights + page * PAGE_TOKENS, t->weights + (size_t)page * TILE_BYTES);
     if (!values_are_finite(t, first, n_pages)) {
         weigh_apart(s, n_queries, t, first, d, n_pages, see, some);
         return;
@@ -120,13 +120,13 @@ static const bf16_kernels *choose_bf16_kernels(int n_queries) {
 }
 #endif
 
-/* Whether a single query reads pages as they are. */
+/* Whether queries read pages as they are: a single one, or a strip of them if pages are in bfloat16. */
 INLINE int reads_pages(const kv_span *span) {
 #ifdef HAS_TILES
     (void)span;
     return 0;
 #else
-    return span->is_alone;
+    return span->type == KV_BF16 ? span->is_single : span->is_alone;
 #endif
 }
 
@@ -142,6 +142,10 @@ static void open_bf16_values(kv_span *span, int n_tokens, vector_range some) {
 static void score_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
     const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
 #ifndef HAS_TILES
+    if (reads_pages(span) && span->type == KV_BF16) {
+        choose_page_kernels(n_queries)->score(s, span->pages + first, count_pages(n_tokens), span->d);
+        return;
+    }
     if (span->is_alone) {
         score_alone(span->type, s, span->pages + first, span->d, n_tokens);
         return;
@@ -150,10 +154,19 @@ static void score_bf16(const kv_span *span, int first, int n_tokens, attention_s
     choose_bf16_kernels(n_queries)->score(s, &unpacked, first, span->d, count_pages(n_tokens));
 }
 
+static void soften_bf16(const kv_span *span, int n_tokens, attention_state *s, int n_queries, const sight *see) {
+    soften_rounded(s, n_queries, count_pages(n_tokens), see, place_bf16_span(span->unpacked, span->d).weights);
+}
+
 static void weigh_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
                        const sight *see, vector_range some) {
     const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
 #ifndef HAS_TILES
+    if (reads_pages(span) && span->type == KV_BF16) {
+        choose_page_kernels(n_queries)->weigh(s, span->pages + first, count_pages(n_tokens), unpacked.weights, span->d,
+                                              some);
+        return;
+    }
     if (span->is_alone) {
         weigh_alone(span->type, s, span->pages + first, unpacked.weights, span->d, n_tokens, see->hidden[0],
                     own_vectors(some, span->d.value));
@@ -164,6 +177,6 @@ static void weigh_bf16(const kv_span *span, int first, int n_tokens, attention_s
 }
 
 static const attention_path BF16_PATH = {bf16_span_bytes, store_bf16_query, open_bf16_keys, open_bf16_values,
-                                         score_bf16, weigh_bf16};
+                                         score_bf16, soften_bf16, weigh_bf16};
 
 #endif

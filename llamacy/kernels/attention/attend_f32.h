@@ -168,6 +168,10 @@ static void open_f32_values(kv_span *span, int n_tokens, vector_range some) {
 static void score_f32(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
     choose_f32_kernels(span->type, n_queries)->score(s, n_queries, span->pages + first, span->d, n_tokens);
 }
+static void soften_f32(const kv_span *span, int n_tokens, attention_state *s, int n_queries, const sight *see) {
+    (void)span;
+    soften(s, n_queries, count_pages(n_tokens) * PAGE_TOKENS, see);
+}
 static void weigh_f32(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
                       const sight *see, vector_range some) {
     const vector_range own = own_vectors(some, span->d.value);
@@ -175,6 +179,6 @@ static void weigh_f32(const kv_span *span, int first, int n_tokens, attention_st
 }
 
 static const attention_path F32_PATH = {f32_span_bytes, store_f32_query, open_f32_keys, open_f32_values,
-                                        score_f32, weigh_f32};
+                                        score_f32, soften_f32, weigh_f32};
 
 #endif

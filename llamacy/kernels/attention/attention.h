@@ -22,6 +22,9 @@
 #include "attention/query_strip.h"
 #ifdef HAS_BF16
 #include "attention/attend_bf16.h"
+enum { READS_BF16_PAGES = 1 };
+#else
+enum { READS_BF16_PAGES = 0 };
 #endif
 
 typedef struct {
@@ -32,7 +35,7 @@ typedef struct {
 /* Bfloat16 where rounding is allowed and the cache has rounded too, if the level has it. */
 INLINE const attention_path *choose_path(const attention_args *a) {
 #ifdef HAS_BF16
-    if (a->may_round && a->kv->type != KV_F32) return &BF16_PATH;
+    if (a->kv->type == KV_BF16 || (a->may_round && a->kv->type != KV_F32)) return &BF16_PATH;
 #endif
     (void)a;
     return &F32_PATH;
@@ -58,15 +61,21 @@ INLINE int continues(const query_band *band, int head, const row_run *run) {
            band->n_strips < BAND_STRIPS;
 }
 
-/* Find the pages of n tokens from position `first` on, and the pages to prefetch: a span later. */
+/* Find the pages of n tokens from position `first` on, and the pages to prefetch: a span later, or
+ * after the last span the first ones of the next head. */
 INLINE void find_pages(const attention_args *a, const query_band *band, int first, int n, int n_tokens,
                        kv_head *pages) {
     uint8_t *const *table = band->strips[0].run->pages;
+    const int begin = first_page(a, band->strips[0].run->position), next = band->head + 1;
+    const int is_last = n_tokens <= first / SPAN_TOKENS * SPAN_TOKENS + SPAN_TOKENS && next < a->kv->n_head_kv;
     for (int t = 0; t < n; t += PAGE_TOKENS) {
         kv_head *page = &pages[t / PAGE_TOKENS];
         const int soon = first + t + SPAN_TOKENS;
         *page = page_head(a->kv, table[(first + t) / PAGE_TOKENS], a->offset, band->head);
-        if (soon < n_tokens) page->soon = page_head(a->kv, table[soon / PAGE_TOKENS], a->offset, band->head).keys;
+        if (soon < n_tokens)
+            page->soon = page_head(a->kv, table[soon / PAGE_TOKENS], a->offset, band->head).keys;
+        else if (is_last && begin + t < n_tokens)
+            page->soon = page_head(a->kv, table[(begin + t) / PAGE_TOKENS], a->offset, next).keys;
     }
 }
 
@@ -80,7 +89,7 @@ INLINE void attend_strip(const attention_args *a, const attention_path *path, qu
     if (n <= 0) return;
     const sight see = look(a, strip, begin, n);
     path->score(span, page, n, &strip->state, n_queries);
-    soften(&strip->state, n_queries, count_pages(n) * PAGE_TOKENS, &see);
+    path->soften(span, n, &strip->state, n_queries, &see);
     path->weigh(span, page, n, &strip->state, n_queries, &see, all_vectors(span->d));
 }
 
@@ -94,7 +103,8 @@ static kv_span begin_band(const attention_args *a, query_band *band, const query
     span.d = d;
     span.turned = (uint8_t *)(memory + BAND_STRIPS * strip_floats(d));
     span.unpacked = span.turned + (d.is_latent ? latent_bytes(d.value) : 0);
-    span.is_alone = band->n_strips == 1 && count_queries(&band->strips[0]) == 1;
+    span.is_single = band->n_strips == 1;
+    span.is_alone = span.is_single && count_queries(&band->strips[0]) == 1;
     for (int i = 0; i < band->n_strips; i++)
         begin_strip(a, path, rows, &band->strips[i], weights, memory + (size_t)i * strip_floats(d));
     return span;

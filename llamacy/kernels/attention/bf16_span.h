@@ -171,13 +171,37 @@ INLINE void unpack_page_values(kv_type type, const kv_head *h, head_dims d, int 
     else unpack_values(type, h, d, n, t, page, some);
 }
 
+INLINE void copy_tile(uint8_t *to, const uint8_t *from, row_fetch *soon) {
+    for (int p = 0; p < 16; p++) {
+        fetch_row(soon);
+        put_row(to, p, i_load(from + 64 * p));
+    }
+}
+
+/* Pages in bfloat16 are tiles already: copies follow one another, and are in the caches. */
+INLINE void copy_page_keys(const kv_head *h, head_dims d, const bf16_span *t, int page) {
+    row_fetch soon = {h->soon, 64};
+    for (int i = 0; i < HALVES * key_units(d.key); i++)
+        copy_tile(key_tiles(t, d.key, page * HALVES) + (size_t)i * TILE_BYTES, h->keys + (size_t)i * TILE_BYTES, &soon);
+}
+
+INLINE void copy_page_values(const kv_head *h, head_dims d, const bf16_span *t, int page, vector_range some) {
+    const uint8_t *next = h->soon + kv_plane_bytes(KV_BF16, d.key);
+    for (int c = some.begin; c < some.end; c++) {
+        row_fetch soon = {next + (size_t)c * TILE_BYTES, 64};
+        copy_tile(value_tiles(t, c, page), h->values + (size_t)c * TILE_BYTES, &soon);
+    }
+    t->squares[page] = 0; /* all are finite */
+}
+
 static void unpack_span_keys(const kv_span *span, int n_tokens) {
     const head_dims d = span->d;
     for (int page = 0; page < count_pages(n_tokens); page++) {
         /* copies, which no store can alias: their fields stay in registers */
         const kv_head h = span->pages[page];
         const bf16_span to = place_bf16_span(span->unpacked, d);
-        if (span->type == KV_F16) unpack_page_keys(KV_F16, &h, d, &to, page);
+        if (span->type == KV_BF16) copy_page_keys(&h, d, &to, page);
+        else if (span->type == KV_F16) unpack_page_keys(KV_F16, &h, d, &to, page);
         else unpack_page_keys(KV_Q8_0, &h, d, &to, page);
     }
 }
@@ -188,16 +212,9 @@ static void unpack_span_values(const kv_span *span, int n_tokens, vector_range s
         const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
         const kv_head h = span->pages[page];
         const bf16_span to = place_bf16_span(span->unpacked, d);
-        if (span->type == KV_F16) unpack_page_values(KV_F16, &h, d, n, &to, page, some);
+        if (span->type == KV_BF16) copy_page_values(&h, d, &to, page, some);
+        else if (span->type == KV_F16) unpack_page_values(KV_F16, &h, d, n, &to, page, some);
         else unpack_page_values(KV_Q8_0, &h, d, n, &to, page, some);
-    }
-}
-
-/* Weights of a page's tokens, as the left side of a product. */
-INLINE void round_weights(int rows, const float *weights, uint8_t *tile) {
-    for (int r = 0; r < rows; r++) {
-        const float *row = weights + r * SPAN_TOKENS;
-        put_row(tile, r, b_join(f_load(row), f_load(row + 16)));
     }
 }
 

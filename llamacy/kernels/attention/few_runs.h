@@ -78,7 +78,7 @@ static void weigh_run(const attention_args *a, const row_run *run, int head, con
                 const sight see = look(a, &band.strips[i], seen.first, seen.n);
                 memcpy(s->weights, scores + (size_t)((each - begin) * n_strips + strip + i) * STRIP_SCORES,
                        sizeof(float) * (size_t)(n_queries * SPAN_TOKENS));
-                soften(s, n_queries, count_pages(seen.n) * PAGE_TOKENS, &see);
+                path->soften(&span, seen.n, s, n_queries, &see);
                 path->weigh(&span, 0, seen.n, s, n_queries, &see, some);
             }
         }

@@ -5,10 +5,15 @@
  *
  *   F32, F16   keys   [2 halves of 16 tokens][dp][16 tokens]
  *              values [32 tokens][vp]
+ *   BF16       keys   [2 halves][dw/2][16 tokens][2 dimensions]
+ *              values [vw/16][16 pairs of tokens][16 dimensions][2 tokens]
  *   Q8_0       keys   [2 halves][dp][16 tokens] int8, then [2 halves][d/32][16] float32 scales
  *              values [32 tokens][vp] int8, then [32 tokens][v/32] float32 scales
  *
- * (d/32 and v/32 rounded up.) Keys have their tokens side by side, so that the scores of 16
+ * (d/32 and v/32 rounded up; dw and vw are d and v rounded up to multiples of 32.) BF16 is what
+ * products in bfloat16 read (bf16_span.h), and so is never unpacked. Its values are finite, so that
+ * tokens that a query does not see may meet it with a weight of 0: a token with a value that is not
+ * has a key of NaN instead. Keys have their tokens side by side, so that the scores of 16
  * tokens are one vector and no sum over lanes is needed; values have their dimensions side by
  * side, for the same reason.
  */

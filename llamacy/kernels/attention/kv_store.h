@@ -29,7 +29,56 @@ INLINE void round_f16(const float *x, int n, uint16_t *out) {
     f_store_f16(out, f_load(padded));
 }
 
+#ifdef HAS_BF16
+/* Round n <= 32 floats to bfloat16; `out` takes 32. */
+INLINE void round_bf16(const float *x, int n, uint16_t *out) {
+    float padded[32] = {0};
+    memcpy(padded, x, sizeof(float) * (size_t)n);
+    const vi rounded = b_join(f_load(padded), f_load(padded + 16));
+    memcpy(out, &rounded, sizeof rounded);
+}
+
+/* Dimension i of a token's key, and of its value. Both are written two bytes at a time: threads may
+ * append tokens of one page at once. */
+INLINE uint16_t *bf16_key(const kv_head *h, int key_dim, int slot, int i) {
+    const int half = slot / HALF_TOKENS, lane = slot % HALF_TOKENS;
+    return (uint16_t *)h->keys + ((half * (wide_dim(key_dim) / 2) + i / 2) * HALF_TOKENS + lane) * 2 + i % 2;
+}
+INLINE uint16_t *bf16_value(const kv_head *h, int slot, int i) {
+    return (uint16_t *)h->values + ((i / 16 * HALF_TOKENS + slot / 2) * 16 + i % 16) * 2 + slot % 2;
+}
+
+INLINE void append_bf16_key(const kv_head *h, int dim, int slot, const float *k) {
+    uint16_t rounded[32];
+    for (int i = 0; i < dim; i++) {
+        if (i % 32 == 0) round_bf16(k + i, dim - i < 32 ? dim - i : 32, rounded);
+        *bf16_key(h, dim, slot, i) = rounded[i % 32];
+    }
+}
+
+/* A value with NaN or an infinity becomes 0, and its token's key, which is there already, NaN. */
+INLINE void append_bf16_value(const kv_head *h, head_dims d, int slot, const float *v) {
+    enum { INFINITE = 0x7f80, QUIET_NAN = 0x7fc0 };
+    uint16_t rounded[32];
+    int is_finite = 1;
+    for (int i = 0; i < d.value; i++) {
+        if (i % 32 == 0) round_bf16(v + i, d.value - i < 32 ? d.value - i : 32, rounded);
+        if ((rounded[i % 32] & INFINITE) == INFINITE) is_finite = 0;
+        *bf16_value(h, slot, i) = rounded[i % 32];
+    }
+    if (is_finite) return;
+    for (int i = 0; i < d.value; i++) *bf16_value(h, slot, i) = 0;
+    for (int i = 0; i < d.key; i++) *bf16_key(h, d.key, slot, i) = QUIET_NAN;
+}
+#endif
+
 static void append_key(const kv_layout *kv, const kv_head *h, int slot, const float *k) {
+#ifdef HAS_BF16
+    if (kv->type == KV_BF16) {
+        append_bf16_key(h, kv->head_dim, slot, k);
+        return;
+    }
+#endif
     const int d = kv->head_dim, half = slot / HALF_TOKENS, lane = slot % HALF_TOKENS;
     const size_t first = (size_t)half * HALF_TOKENS * (size_t)padded_dim(d) + (size_t)lane;
     if (kv->type == KV_F32)
@@ -51,6 +100,12 @@ static void append_key(const kv_layout *kv, const kv_head *h, int slot, const fl
 }
 
 static void append_value(const kv_layout *kv, const kv_head *h, int slot, const float *v) {
+#ifdef HAS_BF16
+    if (kv->type == KV_BF16) {
+        append_bf16_value(h, dims_of(kv), slot, v);
+        return;
+    }
+#endif
     const int d = kv->value_dim;
     const size_t first = (size_t)slot * (size_t)padded_dim(d);
     if (kv->type == KV_F32)

@@ -87,11 +87,12 @@ INLINE int first_page(const attention_args *a, int position) {
 INLINE sight look(const attention_args *a, const query_strip *strip, int first, int n) {
     sight see;
     memset(&see, 0, sizeof see);
-    for (int r = 0; r < count_queries(strip); r++) {
-        const int position = strip->run->position + r / strip->group;
-        see.visible[r] = within(after_seen(a, strip->run, position) - first, 0, n);
-        see.hidden[r] = within(first_seen(a, position) - first, 0, n);
-        see.place[r] = position - first;
+    for (int row = 0, r = 0; row < strip->run->n_rows; row++) {
+        const int position = strip->run->position + row;
+        const int visible = within(after_seen(a, strip->run, position) - first, 0, n);
+        const int hidden = within(first_seen(a, position) - first, 0, n);
+        for (int i = 0; i < strip->group; i++, r++)
+            see.visible[r] = visible, see.hidden[r] = hidden, see.place[r] = position - first;
     }
     return see;
 }

@@ -32,17 +32,19 @@ INLINE void slope_scores(float *w, int n, float slope, int place) {
 /* The largest of the first n values; the rest of their vector becomes -inf. */
 INLINE float mask_and_max(float *w, int n) {
     vf peak = f_set1(-INFINITY);
-    for (int t = 0; t < n; t += 16) {
-        const vf seen = f_first(f_load(w + t), n - t < 16 ? n - t : 16, f_set1(-INFINITY));
+    int t = 0;
+    for (; t + 16 <= n; t += 16) peak = f_max(peak, f_load(w + t));
+    if (t < n) {
+        const vf seen = f_first(f_load(w + t), n - t, f_set1(-INFINITY));
         f_store(w + t, seen);
         peak = f_max(peak, seen);
     }
     return f_hmax(peak);
 }
 
-/* Turn the scores of the tokens that each query sees, of n_tokens, into exponentials below
- * its running maximum. Earlier sums and outputs are to be multiplied by s->shrink. */
-INLINE void soften(attention_state *s, int n_queries, int n_tokens, const sight *see) {
+/* Cap and slope the scores of the tokens that each query sees, hide the others, and raise the
+ * running maxima. Sums shrink, and outputs are to. */
+INLINE void find_peaks(attention_state *s, int n_queries, const sight *see) {
     const int *visible = see->visible;
     float peaks[STRIP_ROWS];
     for (int r = 0; r < STRIP_ROWS; r++) {
@@ -57,6 +59,13 @@ INLINE void soften(attention_state *s, int n_queries, int n_tokens, const sight 
     f_store(s->shrink, shrink);
     f_store(s->sum, f_mul(f_load(s->sum), shrink));
     f_store(s->max, peak);
+}
+
+/* Turn the scores of the tokens that each query sees, of n_tokens, into exponentials below
+ * its running maximum. Earlier sums and outputs are to be multiplied by s->shrink. */
+INLINE void soften(attention_state *s, int n_queries, int n_tokens, const sight *see) {
+    const int *visible = see->visible;
+    find_peaks(s, n_queries, see);
     for (int r = 0; r < n_queries; r++) {
         float *w = s->weights + r * SPAN_TOKENS;
         const vf shift = f_set1(s->max[r]);

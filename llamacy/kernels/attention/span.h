@@ -7,9 +7,6 @@
 
 enum { SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS };
 
-/* Dimensions of a head in whole units of 32, as outputs have them. */
-INLINE int wide_dim(int dim) { return (dim + 31) / 32 * 32; }
-
 typedef struct {
     kv_type type;
     head_dims d;
@@ -17,6 +14,7 @@ typedef struct {
     uint8_t *turned;   /* scratch for latent values, latent_bytes() */
     uint8_t *unpacked; /* scratch of the path's span_bytes() */
     int is_alone;      /* a single query meets it */
+    int is_single;     /* a single strip does */
 } kv_span;
 
 /* Vectors of 16 dimensions of values: begin .. end - 1, both even. */
@@ -63,6 +61,8 @@ typedef struct {
     /* Weights become the scores of queries 0 .. n_queries - 1 with n_tokens, from page `first` of
      * the span on. */
     void (*score)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries);
+    /* Turn the scores of n_tokens into weights, below running maxima. */
+    void (*soften)(const kv_span *span, int n_tokens, attention_state *s, int n_queries, const sight *see);
     /* Some outputs shrink, and grow by the values, times the weights. */
     void (*weigh)(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
                   const sight *see, vector_range some);

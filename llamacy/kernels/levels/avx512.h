@@ -33,6 +33,8 @@ enum {
 #define ROWS_MAX 16
 /* Registers hold one row's chunks. */
 #define DOT_ROWS 1
+/* A dot product that is left out is time saved, and the branch is seen long before its turn. */
+#define SKIPS_DIGITS
 #define BYTE_ZERO 128
 
 typedef __m512 vf;
@@ -138,6 +140,55 @@ INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t st
         sums[t] = parts == 1 ? part[0] : i_add(part[0], part[1]);
     }
 }
+
+#ifndef HAS_TILES /* which multiply 16-bit floats in bfloat16 */
+#define HAS_FIXED
+INLINE void  h_store(int16_t *to, vf a) {
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(a)));
+}
+INLINE vf    avx512_load_half(int is_bf16, const uint8_t *p) { return is_bf16 ? f_load_bf16(p) : f_load_f16(p); }
+/* The largest magnitude of 32 columns of each row: that of their bits, without signs. */
+INLINE vf    avx512_peak(int is_bf16, const uint8_t *columns) {
+    __m512i peak = _mm512_setzero_si512();
+    UNROLL for (int p = 0; p < 16; p++)
+        peak = _mm512_max_epu16(peak, _mm512_and_si512(i_load(columns + 64 * p), _mm512_set1_epi16(0x7FFF)));
+    const __m256i each = _mm256_max_epu16(_mm512_castsi512_si256(peak), _mm512_extracti64x4_epi64(peak, 1));
+    return is_bf16 ? avx512_from_bf16(each) : _mm512_cvtph_ps(each);
+}
+INLINE vf    h_fix(int is_bf16, const uint8_t *columns, vi *words) {
+    enum { EXPONENT = 23 }; /* where float32 has it */
+    const vf peak = avx512_peak(is_bf16, columns);
+    const vf whole = f_set1(0x1.8p23f); /* the lowest bits of a sum with it are the integer */
+    const __m512i power = _mm512_and_si512(_mm512_castps_si512(peak), _mm512_set1_epi32(0xFF << EXPONENT));
+    const __m512i most = _mm512_max_epi32(power, _mm512_set1_epi32(27 << EXPONENT));
+    const vf inverse = _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_set1_epi32((int)(266u << EXPONENT)), most));
+    const vf scale = _mm512_castsi512_ps(_mm512_sub_epi32(most, _mm512_set1_epi32(12 << EXPONENT)));
+    UNROLL for (int p = 0; p < 16; p++) {
+        const vf even = f_fma(avx512_load_half(is_bf16, columns + 64 * p), inverse, whole);
+        const vf odd = f_fma(avx512_load_half(is_bf16, columns + 64 * p + 32), inverse, whole);
+        words[p] = _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_castps_si512(even),
+                                           _mm512_slli_epi32(_mm512_castps_si512(odd), 16));
+    }
+    return f_fma(peak, f_zero(), scale); /* NaN if the peak is not finite */
+}
+/* With few rows sums are made in parts, as in i_dots. */
+INLINE void  h_dots(int rows, const vi *words, const int16_t *x, size_t step, vi *sums) {
+    enum { PARTS = 4 };
+    vi part[PARTS][ROWS_MAX];
+    const int parts = rows < PARTS ? PARTS : 1;
+    UNROLL for (int t = 0; t < rows; t++)
+        UNROLL for (int i = 0; i < parts; i++) part[i][t] = i ? i_zero() : sums[t];
+    UNROLL for (int p = 0; p < 16; p += parts)
+        UNROLL for (int i = 0; i < parts; i++)
+            UNROLL for (int t = 0; t < rows; t++) {
+                int32_t two;
+                memcpy(&two, x + (size_t)t * step + 2 * (p + i), sizeof two);
+                part[i][t] = _mm512_dpwssd_epi32(part[i][t], words[p + i], _mm512_set1_epi32(two));
+            }
+    UNROLL for (int t = 0; t < rows; t++)
+        sums[t] = parts == 1 ? part[0][t] : i_add(i_add(part[0][t], part[1][t]), i_add(part[2][t], part[3][t]));
+}
+#endif
 
 /* Words, which vpermw takes from a table of 32: two sums' 16, the second for odd lanes. Bits 4f .. 4f + 3 of
  * word h of a lane are columns 16 (f % 2) + 4i + j, j = 2h + f / 2. */

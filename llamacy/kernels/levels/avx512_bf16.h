@@ -16,7 +16,7 @@ enum {
     SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     FLOAT_MIN_ROWS = 32,
     QUANT_MIN_ROWS = INT_MAX,   /* never, as in avx512.h */
-    SPAN_PAGES = 4,
+    SPAN_PAGES = 8,             /* Z4: a strip of 8 queries 1.2 times as fast as with 4 */
     BAND_STRIPS = 8,            /* cheap to unpack a span for, and all stay in the L2 cache */
     PEAK_SUMS = 12,
     ROW_CHUNK = 4096,

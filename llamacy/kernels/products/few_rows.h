@@ -56,22 +56,52 @@ INLINE vi dot_start(pack_type type, const int32_t *minus) {
     return dot_zero(type) ? i_start(minus, __builtin_ctz((unsigned)dot_zero(type))) : i_zero();
 }
 
-/* acc[t] += one unit of a panel times row t of x, for each of up to DOT_ROWS rows. */
-INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+/* The same for sums of one digit, which a level may convert in fewer cycles: f_from_sum(). */
+#ifdef SUM_BIAS
+INLINE vi sum_start(pack_type type, const int32_t *minus) {
+    const int32_t start = SUM_BIAS + (dot_zero(type) ? *minus * dot_zero(type) : 0);
+    return i_start(&start, 0);
+}
+#else
+#define f_from_sum f_from_i
+INLINE vi sum_start(pack_type type, const int32_t *minus) { return dot_start(type, minus); }
+#endif
+
+/* sums[t] = the sum over group g of codes, less their zero point, times row t, for f_from_sum(). */
+INLINE void dot_group(pack_type type, int rows, int g, const unit_weights *w, const quant_unit *x, vi *sums) {
     const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
-    UNROLL for (int g = 0; g < groups; g++) {
-        const int sum_of = groups == 1 ? 0 : 1 + g;
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = sum_start(type, &x[t].minus[groups == 1 ? 0 : 1 + g]);
+    i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
+}
+
+/* acc[t] += one unit of a panel times row t of x, for each of up to DOT_ROWS rows. */
+INLINE void add_group(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+    vi sums[DOT_ROWS];
+    dot_group(type, rows, 0, w, x, sums);
+    UNROLL for (int t = 0; t < rows; t++) {
+        acc[t] = f_fma(f_mul(f_from_sum(sums[t]), f_set1(x[t].scale)), w->scale[0], acc[t]);
+        if (has_minimum(type)) acc[t] = f_fnma(w->minimum[0], f_set1(x[t].sum), acc[t]);
+    }
+}
+
+/* The same of a unit of two groups, which the scale of x multiplies together. */
+INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+    vf both[DOT_ROWS];
+    UNROLL for (int g = 0; g < 2; g++) {
         vi sums[DOT_ROWS];
-        UNROLL for (int t = 0; t < rows; t++) sums[t] = dot_start(type, &x[t].minus[sum_of]);
-        i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
+        dot_group(type, rows, g, w, x, sums);
         UNROLL for (int t = 0; t < rows; t++) {
-            acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(x[t].scale)), w->scale[g], acc[t]);
-            if (has_minimum(type)) {
-                const float sum = groups == 1 ? x[t].sum : -x[t].scale * (float)x[t].minus[sum_of];
-                acc[t] = f_fnma(w->minimum[g], f_set1(sum), acc[t]);
-            }
+            const vf sum = f_from_sum(sums[t]);
+            both[t] = g ? f_fma(sum, w->scale[g], both[t]) : f_mul(sum, w->scale[g]);
+            if (has_minimum(type)) both[t] = f_fma(w->minimum[g], f_set1((float)x[t].minus[1 + g]), both[t]);
         }
     }
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_fma(both[t], f_set1(x[t].scale), acc[t]);
+}
+
+INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+    if (PACK_TRAITS[type].groups == 2) add_two_groups(type, rows, w, x, acc);
+    else add_group(type, rows, w, x, acc);
 }
 
 /* sums[t] = the sum of codes times both digits of row t. */
@@ -91,13 +121,21 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #endif
 }
 
-/* As add_unit, with both digits. */
+/* As add_unit, with both digits of rows that have them. */
 INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
                             const fine_unit *fine, vf *acc) {
     vi sums[DOT_ROWS];
+#ifdef SKIPS_DIGITS
+    int has_fine = 0;
+    UNROLL for (int t = 0; t < rows; t++) has_fine |= fine[t].scale != 0;
+    if (!has_fine) {
+        add_unit(type, rows, w, x, acc);
+        return;
+    }
+#endif
     dot_digits(type, rows, w->codes, x, fine, sums);
     UNROLL for (int t = 0; t < rows; t++)
-        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine[t].scale)), w->scale[0], acc[t]);
+        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine_scale(x + t, fine + t))), w->scale[0], acc[t]);
 }
 
 /* acc[t] += one unit of a panel times row t of x. */
@@ -148,13 +186,30 @@ INLINE void multiply_float_panel(pack_type type, int rows, const packed_matrix *
     UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }
 
+/* The same in fixed point. */
+INLINE void multiply_fixed_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
+                                 const activations *x, float *out) {
+    const uint8_t *codes = panel_of(w, panel);
+    const fixed_unit *unit = x->fixed;
+    vf acc[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
+    for (size_t u = 0; u < (size_t)w->k / UNIT_COLS; u++, unit += x->step) {
+        fixed_weights weights;
+        prefetch_ahead(codes + u * code_bytes(type), code_bytes(type));
+        unpack_fixed(type, codes, u, &weights);
+        add_fixed(rows, &weights, unit, acc);
+    }
+    UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
+}
+
 /* out: [rows][PANEL_ROWS] */
 typedef void few_kernel(const packed_matrix *w, int64_t panel, const activations *x, float *out);
 
 /* One instance a type and number of rows. */
 #define FEW(type, rows)                                                                                    \
     static void few_##type##_##rows(const packed_matrix *w, int64_t panel, const activations *x, float *out) { \
-        if (is_float_pack(PACK_##type)) multiply_float_panel(PACK_##type, rows, w, panel, x, out);         \
+        if (is_fixed(PACK_##type) && reads_fixed(w)) multiply_fixed_panel(PACK_##type, rows, w, panel, x, out); \
+        else if (is_float_pack(PACK_##type)) multiply_float_panel(PACK_##type, rows, w, panel, x, out);         \
         else multiply_quant_panel(PACK_##type, rows, w, panel, x, out);                                    \
     }
 #if ROWS_MAX >= 16

@@ -1,4 +1,4 @@
-/* Slices of many_rows.h multiplied by the dot products of few_rows.h, and floats by FMA.
+/* Slices of many_rows.h multiplied by the dot products of few_rows.h, and float32 by FMA.
  *
  * Sums grow in the order of k, unit by unit, as they do in few_rows.h, so that a row's
  * result is the same whichever of the two computes it.
@@ -6,16 +6,30 @@
 #ifndef LLAMACY_MANY_ROWS_DOTS_H
 #define LLAMACY_MANY_ROWS_DOTS_H
 
+#ifdef HAS_PAIRS /* quantised weights meet rows in pairs */
+#include "products/many_rows_pairs.h"
+#define EACH_MANY_TYPE EACH_FLOAT_TYPE
+#else
+#define EACH_MANY_TYPE EACH_PACK_TYPE
+#endif
+
 enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
 
 typedef union {
     unit_weights units[SLICE_UNITS];
+    fixed_weights fixed[SLICE_UNITS];
+#ifdef HAS_PAIRS
+    pair_weights pairs[SLICE_UNITS];
+#endif
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
 
-/* Whether either matrix of the product holds floats. */
+/* Whether either matrix of the product holds floats, and whether either is multiplied by floats. */
 INLINE int has_floats(const linear_args *a) {
     return is_float_pack(a->w.type) || (is_gated(a->form) && is_float_pack(a->w2.type));
+}
+INLINE int gathers_floats(const linear_args *a) {
+    return reads_floats(&a->w) || (is_gated(a->form) && reads_floats(&a->w2));
 }
 
 /* Whether a product is of rows enough to unpack its weights once for all of them. */
@@ -26,14 +40,24 @@ INLINE int wants_many(const linear_args *a) {
 
 INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t panel, const slice *at,
                             slice_weights *to) {
+    const uint8_t *codes = panel_of(w, panel);
+    if (is_fixed(type)) {
+        for (int i = 0; i < at->n_units; i++) unpack_fixed(type, codes, (size_t)(at->unit + i), &to->fixed[i]);
+        return;
+    }
     if (is_float_pack(type)) {
-        const uint8_t *codes = panel_of(w, panel);
         for (size_t k = 0; k < (size_t)at->n_units * UNIT_COLS; k++)
             f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
         return;
     }
-    for (int i = 0; i < at->n_units; i++)
-        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
+    for (int i = 0; i < at->n_units; i++) {
+        const packed_unit unit = find_unit(type, w, panel, (size_t)(at->unit + i));
+#ifdef HAS_PAIRS
+        unpack_pairs(type, unit, &to->pairs[i]);
+#else
+        unpack_unit(type, unit, &to->units[i]);
+#endif
+    }
 }
 
 static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
@@ -56,6 +80,16 @@ INLINE void multiply_units(pack_type type, int rows, const slice_weights *w, int
     UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
 }
 
+/* The same in fixed point. */
+INLINE void multiply_fixed(int rows, const slice_weights *w, int n_units, const activations *x,
+                           float (*sums)[PANEL_ROWS]) {
+    const fixed_unit *unit = x->fixed;
+    vf acc[ROWS_MAX];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_load(sums[t]);
+    for (int u = 0; u < n_units; u++, unit += x->step) add_fixed(rows, &w->fixed[u], unit, acc);
+    UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
+}
+
 /* The same with float weights and gathered rows. */
 INLINE void multiply_columns(int rows, const slice_weights *w, int n_units, const activations *x,
                              float (*sums)[PANEL_ROWS]) {
@@ -74,7 +108,8 @@ typedef void many_kernel(const slice_weights *w, int n_units, const activations 
 #define MANY(type, rows)                                                                               \
     static void many_##type##_##rows(const slice_weights *w, int n_units, const activations *x,        \
                                      float (*sums)[PANEL_ROWS]) {                                      \
-        if (is_float_pack(PACK_##type)) multiply_columns(rows, w, n_units, x, sums);                   \
+        if (is_fixed(PACK_##type)) multiply_fixed(rows, w, n_units, x, sums);                          \
+        else if (is_float_pack(PACK_##type)) multiply_columns(rows, w, n_units, x, sums);              \
         else multiply_units(PACK_##type, rows, w, n_units, x, sums);                                   \
     }
 #if ROWS_MAX >= 16
@@ -88,10 +123,10 @@ typedef void many_kernel(const slice_weights *w, int n_units, const activations 
 #define MANIES(type) MANY(type, 1)
 #define MANY_ROW(type) [PACK_##type] = {many_##type##_1},
 #endif
-EACH_PACK_TYPE(MANIES)
+EACH_MANY_TYPE(MANIES)
 
 /* [type][log2(rows)] */
-static many_kernel *const MANY_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(MANY_ROW)};
+static many_kernel *const MANY_KERNELS[PACK_COUNT][5] = {EACH_MANY_TYPE(MANY_ROW)};
 
 /* One panel and the n_rows rows of one strip; x begins at the slice's first column. */
 static void multiply_strip(pack_type type, activations x, int n_rows, int n_units, const slice_weights *weights,
@@ -99,11 +134,12 @@ static void multiply_strip(pack_type type, activations x, int n_rows, int n_unit
     for (int t = 0; t < n_rows;) {
         const int log2 = log2_rows(n_rows - t);
         MANY_KERNELS[type][log2](weights, n_units, &x, sums + t);
-        if (is_float_pack(type)) {
+        if (x.floats) {
             x.floats += ((size_t)1 << log2) * x.ld;
         } else {
             x.units += 1 << log2;
             x.fine += 1 << log2;
+            x.fixed += 1 << log2;
         }
         t += 1 << log2;
     }
@@ -127,6 +163,7 @@ static activations slice_rows(const linear_args *a, int row, const slice *at) {
     activations x = quantized_rows(a->prepared, (int)a->w.k, a->m, row);
     x.units += (size_t)at->unit * x.step;
     x.fine += (size_t)at->unit * x.step;
+    x.fixed += (size_t)at->unit * x.step;
     return x;
 }
 
@@ -137,12 +174,23 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
         const int n_rows = rest < STRIP_ROWS ? rest : STRIP_ROWS;
         gathered_rows gathered;
         const activations units = a->prepared ? slice_rows(a, row, at) : (activations){0};
-        const activations floats = has_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
+        const activations floats = gathers_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
+#ifdef HAS_PAIRS
+        paired_rows pairs;
+        if (a->prepared) pair_rows(a, units, n_rows, at->n_units, &pairs);
+#endif
         for (int i = 0; i < panels->n_panels; i++) {
             if (!panels->w[i]) continue;
-            const pack_type type = panels->w[i]->type;
+            const packed_matrix *w = panels->w[i];
             if (at->unit == 0) memset(sums[strip][i], 0, sizeof(strip_sums));
-            multiply_strip(type, is_float_pack(type) ? floats : units, n_rows, at->n_units, &weights[i],
+#ifdef HAS_PAIRS
+            if (!is_float_pack(w->type)) {
+                const int is_last = (at->unit + at->n_units) * UNIT_COLS == a->w.k;
+                PAIR_KERNELS[w->type](weights[i].pairs, at->n_units, is_last, &pairs, (n_rows + 1) / 2, sums[strip][i]);
+                continue;
+            }
+#endif
+            multiply_strip(w->type, reads_floats(w) ? floats : units, n_rows, at->n_units, &weights[i],
                            sums[strip][i]);
         }
     }

@@ -1,4 +1,5 @@
-# Activations to int8, as quantised weights read them: units of 32, of one digit or two.
+# Activations to int8, as quantised weights read them: units of 32, of one digit or two; or
+# to fixed point, as F16 and BF16 weights read them at some levels (fixed.h).
 #
 #   scale = max |x| / 127
 #   q     = round(x / scale)
@@ -35,8 +36,8 @@ cdef inline void quantize_unit(
 
 
 cdef size_t quantized_bytes(int k, int m) noexcept nogil:
-    """Bytes of the quant units of m rows of k columns, and of their fine units."""
-    return units_bytes(k, m) + <size_t>m * (k // UNIT_COLS) * sizeof(fine_unit)
+    """Bytes of the units of m rows of k columns, in all forms."""
+    return units_bytes(k, m) + fine_bytes(k, m) + fixed_bytes(k, m)
 
 
 cdef void quantize(
@@ -50,8 +51,11 @@ cdef void quantize(
         at = quantized_rows(prepared, k, m, row)
         if n_digits == 1:
             quantize_row(1, x + row * ldx, k // UNIT_COLS, &at)
-        else:
+        elif n_digits & 3:
             quantize_row(2, x + row * ldx, k // UNIT_COLS, &at)
+        if n_digits & FIXED_FORM:
+            store_fixed(
+                <fixed_unit*>at.fixed, at.step, x + row * ldx, k // UNIT_COLS)
 
 
 cdef inline void quantize_row(
@@ -62,7 +66,11 @@ cdef inline void quantize_row(
         quantize_unit(
             n_digits, x + u * UNIT_COLS, <quant_unit*>to.units + u * to.step,
             <fine_unit*>to.fine + u * to.step)
+    if n_digits > 1:
+        drop_digits(<fine_unit*>to.fine, to.step, n_units)
 
 
 cdef int digits_read(const packed_matrix* w) noexcept nogil:
+    if reads_fixed(w):
+        return FIXED_FORM
     return 0 if is_float_pack(w.type) else PACK_TRAITS[<int>w.type].digits

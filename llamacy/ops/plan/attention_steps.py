@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamacy.ops.plan.emitter import Emitter
+from llamacy.ops.plan.page_types import may_round
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import SCORES, Operand, Place
 from llamacy.ops.rope import Rope
@@ -30,7 +31,7 @@ class AttentionSteps(Emitter):
             q_half=q_rope.half if q_rope else None,
             k_half=k_rope.half if k_rope else None,
         )
-        self._attend(node, q, self._is_rounded(node.inputs[2]))
+        self._attend(node, q)
 
     def _emit_append(self, node: Node) -> None:
         state = node.state
@@ -46,7 +47,7 @@ class AttentionSteps(Emitter):
 
     def _emit_shared_attention(self, node: Node) -> None:
         (q,) = node.inputs
-        self._attend(node, self._values[q], self._is_rounded(q))
+        self._attend(node, self._values[q])
 
     def _emit_latent_attention(self, node: Node) -> None:
         state = node.state
@@ -58,12 +59,12 @@ class AttentionSteps(Emitter):
             {"q": q, "k": k, "state": self._layout.slot(state)},
             n_head=node.inputs[0].width // state.head_dim,
         )
-        self._attend(node, q, self._is_rounded(node.inputs[1]))
+        self._attend(node, q)
 
-    def _attend(self, node: Node, q: Place, may_round: bool) -> None:
-        """Emit the scores apart where a row has one KV head, that is, one item of work.
+    def _attend(self, node: Node, q: Place) -> None:
+        """Emit the scores apart where a row has fewer KV heads than there are threads.
 
-        Threads can share these two steps, of rows that are fewer than threads.
+        These are its items of work; of a few rows, threads can share the two steps.
         """
         state = node.state
         assert isinstance(state, KeyValues)
@@ -76,9 +77,9 @@ class AttentionSteps(Emitter):
             "softcap": node.attributes.get("softcap"),
             "sinks": node.attributes.get("sinks"),
             "slopes": node.attributes.get("slopes"),
-            "may_round": may_round,
+            "may_round": may_round(node, self._kernels),
         }
-        if state.n_head_kv == 1 and state.is_causal:
+        if state.n_head_kv < self._kernels.n_threads and state.is_causal:
             self._emit("scores", reads, {"scores": SCORES}, **constants)
             reads["scores"] = SCORES
         self._emit("attention", reads, {"y": self._buffers.new(node)}, **constants)
@@ -88,9 +89,3 @@ class AttentionSteps(Emitter):
         if not self._graph.is_absorbed(node):
             return self._values[node], None
         return self._values[node.inputs[0]], node.attributes["rope"]
-
-    def _is_rounded(self, node: Node) -> bool:
-        """Whether a value was computed from activations that were rounded."""
-        if node.op == "linear":
-            return self._kernels.reads_prepared(node.attributes["weight"])
-        return any(map(self._is_rounded, node.inputs))

@@ -34,6 +34,7 @@ from llamacy.ops.plan.cost import PassCost
 from llamacy.ops.plan.lowering import Lowering
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.packed_weights import Weight, pack_floats, pack_weights
+from llamacy.ops.plan.page_types import page_type
 from llamacy.ops.plan.recorder import Node, Recorder
 from llamacy.ops.plan.runs import longest_run
 from llamacy.ops.plan.runtime import Program
@@ -132,6 +133,20 @@ def record_pass(
     ops.check_all_used()
     assert output.of_wanted  # as the array that a run fills
     return RecordedPass(recorder.nodes, output, recorder.states)
+
+
+def layout_of(recorded: RecordedPass, kv_type: str) -> StateLayout:
+    """Place the states of a pass; pages may hold what its attention computes in.
+
+    Parameters
+    ----------
+    recorded : RecordedPass
+        The pass.
+    kv_type : str
+        The type of keys and values that was asked for.
+    """
+    program = Program(kernels.load(kernels.selected().name).table, 1)
+    return StateLayout(recorded.states, page_type(kv_type, recorded.nodes, program))
 
 
 def compile_pass(

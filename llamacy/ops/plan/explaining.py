@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
@@ -203,15 +204,8 @@ def time_pass(
     checked_integer("n_past", n_past, 0, MAX_CTX - n_rows)
     checked_integer("n_wanted", n_wanted, 0, n_rows)
     checked_integer("repetitions", repetitions, 1, MAX_REPETITIONS)
-    rng = np.random.default_rng(_SEED)
-    tokens = rng.integers(plan.n_vocab, size=n_past + n_rows).tolist()
-    sequence = plan.new_sequence()
-    sequence.adapted_from = 0  # with the adapters, if tokens activate them
-    try:
-        for first in range(0, n_past, plan.n_batch):
-            part = tokens[first : min(first + plan.n_batch, n_past)]
-            plan.forward(Batch.of(part, sequence, "none"))
-        batch = Batch.of(tokens[n_past:], sequence, n_wanted)
+    with random_text(plan, n_past, n_rows) as (sequence, tokens):
+        batch = Batch.of(tokens, sequence, n_wanted)
 
         def run(clock: Clock | None) -> None:
             fork = sequence.fork()
@@ -221,6 +215,32 @@ def time_pass(
                 fork.close()
 
         return median_times(run, n_steps, repetitions)
+
+
+@contextmanager
+def random_text(
+    plan: TimedExecutor, n_past: int, n_more: int
+) -> Iterator[tuple[SequenceState, list[int]]]:
+    """Give a sequence of random tokens within a block, and tokens that follow them.
+
+    Parameters
+    ----------
+    plan : TimedExecutor
+        Reads the tokens.
+    n_past : int
+        Tokens of the sequence.
+    n_more : int
+        Tokens that follow.
+    """
+    rng = np.random.default_rng(_SEED)
+    tokens = rng.integers(plan.n_vocab, size=n_past + n_more).tolist()
+    sequence = plan.new_sequence()
+    sequence.adapted_from = 0  # with the adapters, if tokens activate them
+    try:
+        for first in range(0, n_past, plan.n_batch):
+            part = tokens[first : min(first + plan.n_batch, n_past)]
+            plan.forward(Batch.of(part, sequence, "none"))
+        yield sequence, tokens[n_past:]
     finally:
         sequence.close()
 

@@ -50,6 +50,11 @@ class MtpPasses:
     n_threads : int
         Threads of a pass.
 
+    Attributes
+    ----------
+    compiled : CompiledPass
+        A pass of the head.
+
     Raises
     ------
     OutOfMemoryError
@@ -68,8 +73,7 @@ class MtpPasses:
     ) -> None:
         recorded = record_pass(draft, config, weights)
         own = layout.beside(recorded.states)
-        self._n_vocab = config.n_vocab
-        self._compiled = compile_pass(
+        self.compiled = compile_pass(
             recorded, own, n_threads=n_threads, n_batch=MOST_TEXTS
         )
         self._kept = [
@@ -99,6 +103,7 @@ class MtpPasses:
         tokens: Sequence[int],
         aheads: Sequence[Lookahead],
         logits: NDArray[np.float32] | None,
+        seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
         """Read a token more with each lookahead: see `Plan.draft`."""
         # a batch asks no more of a sequence than lookaheads have
@@ -107,6 +112,6 @@ class MtpPasses:
         batch = Batch.join(([token], ahead, "last") for token, ahead in rows)
         parts = [Part(row, 1, ahead) for row, ahead in enumerate(aheads)]
         logits = self._runner.logits_for(batch, logits)
-        self._runner.reserve(self._compiled, batch, parts)
-        self._runner.run(self._compiled, batch, parts, logits)
+        self._runner.reserve(self.compiled, batch, parts)
+        self._runner.run(self.compiled, batch, parts, logits, seconds)
         return logits

@@ -38,7 +38,7 @@ cdef routing* routes_of(operands) except NULL:
 
 cdef kv_layout layout_of(slot, int n_head) except *:
     """The layout of one layer's keys and values, read by that many heads."""
-    cdef int type = KV_TYPES[slot.kv_type]
+    cdef int type = PAGE_TYPES[slot.kv_type]
     spec = slot.spec
     return kv_layout_of(
         <kv_type>type, n_head, spec.n_head_kv, spec.head_dim, spec.value_dim,

@@ -55,17 +55,23 @@ class _OutlineKernels:
         table = kernels.load(kernels.selected().name).table
         self._program = Program(table, 1)
         self.prepared_bytes = self._program.prepared_bytes
+        self.has_bf16 = self._program.has_bf16
+        self.n_threads = self._program.n_threads
 
     def reads_prepared(self, weight: Any) -> bool:
         """Whether products with a matrix or with experts read prepared activations."""
         return self.digits_read(weight) > 0
 
     def digits_read(self, weight: Any) -> int:
-        """Count the digits that such products read of them; 0 if they read floats."""
+        """Count the digits that such products read of them."""
         *_, n, k = weight.shape
         return self._program.digits_read(
             PackedMatrix(weight.type_name, n, k, _NO_PANELS)
         )
+
+    def rounds(self, weight: Any) -> bool:
+        """Whether such products round activations to bfloat16 or to less."""
+        return 0 < self.digits_read(weight) < 4
 
 
 def buffer_bytes(

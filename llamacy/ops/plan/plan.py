@@ -25,6 +25,7 @@ from llamacy.ops.plan.compiling import (
     CompiledPass,
     RecordedPass,
     compile_pass,
+    layout_of,
     record_pass,
 )
 from llamacy.ops.plan.cost import Cost
@@ -41,6 +42,7 @@ from llamacy.ops.plan.unpacking import unpack_rows
 from llamacy.ops.rope import LongTexts, long_texts
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.ops.state.layout import StateLayout
+from llamacy.ops.state.page_numbers import PageNumbers
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.vocabulary import Embed, Forward
@@ -109,7 +111,7 @@ class Plan(HeldMemory, DraftingPlan):
         self._is_closed = False
         if config.is_causal:
             recorded = record_pass(forward, config, weights)
-            self._layout = StateLayout(recorded.states, kv_type)
+            self._layout = layout_of(recorded, kv_type)
             self._compiled = self._compile(recorded)
             self._level = self._compiled.level
         self._embed = embed
@@ -124,6 +126,7 @@ class Plan(HeldMemory, DraftingPlan):
             self._layout.window,
             text_bytes=self._layout.text_bytes,
             n_snapshots=self._layout.n_snapshots,
+            numbers=PageNumbers(self._layout),
         )
         self._runner = BatchRunner(
             config, self._long_texts, self._pool, n_threads=n_threads, n_batch=n_batch

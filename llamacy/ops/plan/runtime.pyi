@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from llamacy.ops.plan.steps import Steps
 
 class Program(Steps):
+    @property
+    def n_threads(self) -> int: ...
     def run(
         self,
         tokens: NDArray[np.int32],

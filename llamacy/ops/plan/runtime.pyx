@@ -73,10 +73,15 @@ cdef class Program(Steps):
         The kernels: a level's `table`.
     n_threads : int
         Most threads of a run.
+
+    Attributes
+    ----------
+    n_threads : int
+        As given.
     """
 
     cdef void* lists  # a work_list of each step, and of the threads that are done
-    cdef int n_threads
+    cdef readonly int n_threads
     cdef uint8_t[:, ::1] scratch
     cdef float[::1] scores
 

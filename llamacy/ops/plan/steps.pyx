@@ -24,7 +24,7 @@ from llamacy.ops.plan.routing cimport Routing, routing
 import numpy as np
 
 from llamacy.ops.plan.step import LOGITS
-from llamacy.ops.state.kv_pages import KV_TYPES
+from llamacy.ops.state.kv_pages import PAGE_TYPES
 
 include "operands.pxi"
 include "filling.pxi"
@@ -56,6 +56,11 @@ cdef class Steps:
     def __dealloc__(self):
         free(self.steps)
 
+    @property
+    def has_bf16(self):
+        """Whether attention can read pages in bfloat16."""
+        return bool(self.kernels.has_bf16)
+
     def prepared_bytes(self, int k, int m):
         """Count the bytes that m rows of k activations take once they are prepared."""
         return self.kernels.prepared_bytes(k, m)
@@ -65,13 +70,20 @@ cdef class Steps:
         return self.digits_read(weight) > 0
 
     def digits_read(self, weight):
-        """Count the digits that such products read of them; 0 if they read floats."""
+        """Count the digits that such products read of them.
+
+        0: they read floats; 4: numbers in fixed point, more precise than bfloat16.
+        """
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
             matrix = (<PackedExperts>weight).matrix
         else:
             matrix = (<PackedMatrix?>weight).matrix
         return self.kernels.digits_read(&matrix)
+
+    def rounds(self, weight):
+        """Whether such products round activations to bfloat16 or to less."""
+        return 0 < self.digits_read(weight) < 4
 
     def add(self, added, *, waits=False):
         """Add a step, which follows all steps before it if it `waits`.

@@ -2,6 +2,7 @@ from typing import Final
 
 PAGE: Final[int]
 KV_TYPES: Final[dict[str, int]]
+PAGE_TYPES: Final[dict[str, int]]
 
 def layer_bytes(
     type_name: str,

@@ -19,6 +19,12 @@ _SNAPSHOT_BYTES: Final = 256 * 2**20
 _LEAST_SNAPSHOTS: Final = 2
 _MOST_SNAPSHOTS: Final = 32
 
+MOST_DECODED: Final = 16
+"""Most rows of a pass that grow texts."""
+
+TRIED_BYTES: Final = 256 * 2**20
+"""Most memory for the states after drafted rows, until some are kept."""
+
 _Key: TypeAlias = tuple[int, type[StateSpec]]
 
 
@@ -60,7 +66,7 @@ class StateLayout:
         Of all layers that keep anything, in any order. A layer may keep states of
         several kinds; those of one kind are alike.
     kv_type : str
-        ``"f32"``, ``"f16"`` or ``"q8_0"``: the type of keys and values.
+        ``"f32"``, ``"f16"``, ``"bf16"`` or ``"q8_0"``: the type of keys and values.
     brief : collection of StateSpec
         States in pages that nothing reads once a pass is beyond their layer: they have
         one place in all layers.
@@ -140,6 +146,13 @@ class StateLayout:
     def most_text_bytes(self) -> int:
         """Most bytes that a text's states and their snapshots take."""
         return (1 + self.n_snapshots) * self.text_bytes
+
+    @property
+    def n_tried(self) -> int:
+        """Most drafted rows of a pass, which leave their states; 0 without states."""
+        if not self.text_bytes:
+            return 0
+        return min(MOST_DECODED - 1, TRIED_BYTES // self.text_bytes)
 
     def most_bytes(self, n_tokens: int, n_batch: int) -> int:
         """Count the bytes that a text holds at most until it has `n_tokens`.

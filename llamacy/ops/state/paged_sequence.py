@@ -10,6 +10,7 @@ import logging
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ops.state.lookahead import Lookahead
@@ -46,6 +47,11 @@ class PagedSequence:
     def n_past(self) -> int:
         """Tokens read, those whose pages are gone included."""
         return self._n_past
+
+    @property
+    def page_type(self) -> str | None:
+        """Type of the numbers in its pages; None if nobody has said."""
+        return None if self.pool.numbers is None else self.pool.numbers.page_type
 
     @property
     def n_pages(self) -> int:
@@ -120,6 +126,7 @@ class PagedSequence:
         n_gone: int,
         read: ReadPart,
         snapshots: tuple[int, ...] = (),
+        page_type: str | None = None,
     ) -> None:
         """Hold `n_tokens` of a sequence that was saved; it was empty."""
         assert n_gone <= self.most_gone(n_tokens)
@@ -129,7 +136,7 @@ class PagedSequence:
             self._pages.reserve(self._n_past, n_tokens - self._n_past)
         for number, page in enumerate(self._pages.held, n_gone):
             data = read(f"pages/{number}", self.pool.page_bytes)
-            page.data[:] = np.frombuffer(data, np.uint8)
+            page.data[:] = self._read(data, page_type)
         self._n_past = n_tokens
         if self._states is None or not n_tokens:
             return
@@ -140,6 +147,11 @@ class PagedSequence:
                     self._states.keep(length)
             data = read(f"states/{length}", self._states.pool.block_bytes)
             block.data[:] = np.frombuffer(data, np.uint8)
+
+    def _read(self, data: bytes, page_type: str | None) -> NDArray[np.uint8]:
+        if page_type is None or self.pool.numbers is None:
+            return np.frombuffer(data, np.uint8)
+        return self.pool.numbers.read(data, page_type)
 
     def spans(self, n_tokens: int) -> list[Span]:
         """Return the rows of a pass, which `reserve` has made room for, in spans.

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from llamacy.errors import OutOfMemoryError
 from llamacy.ops.memory import large_pages
+from llamacy.ops.state.page_numbers import PageNumbers
 from llamacy.ops.state.specs import ALIGNMENT
 from llamacy.ops.state.windows import n_unseen_pages
 from llamacy.system.forks import Rank, fork_lock
@@ -145,6 +146,8 @@ class PagePool(BlockPool):
         Bytes of a text's states of a fixed size; 0 if no layer has any.
     n_snapshots : int
         Most snapshots of them that a text keeps.
+    numbers : PageNumbers, optional
+        What is in a page, if anybody asks.
 
     Attributes
     ----------
@@ -160,12 +163,14 @@ class PagePool(BlockPool):
         *,
         text_bytes: int = 0,
         n_snapshots: int = 0,
+        numbers: PageNumbers | None = None,
     ) -> None:
         lock = fork_lock(Rank.PAGES)
         super().__init__(page_bytes, "KV cache", lock)
         self.page_tokens = page_tokens
         self.window = window
         self.n_snapshots = n_snapshots
+        self.numbers = numbers
         self.states: BlockPool | None = None
         if text_bytes:
             self.states = BlockPool(text_bytes, "recurrent states", lock)
@@ -183,6 +188,19 @@ class PagePool(BlockPool):
             if self.states is not None:
                 n_bytes += self.states.n_used * self.states.block_bytes
             return n_bytes
+
+    def take(self) -> Page:
+        """Return a page, held once; with 0 in it, or with anything.
+
+        Raises
+        ------
+        OutOfMemoryError
+            There is no memory for a new one.
+        """
+        page = super().take()
+        if self.numbers is not None and self.numbers.are_cleared:
+            page.data.fill(0)
+        return page
 
     def trim(self) -> None:
         """Give spare memory back to the system."""

@@ -78,6 +78,10 @@ class SavableSequence(SequenceState, Protocol):
     """A sequence that can be written to a file, part by part, and read back."""
 
     @property
+    def page_type(self) -> str | None:
+        """Type of the numbers in its pages; None if nobody has said."""
+
+    @property
     def n_gone(self) -> int:
         """Pages at the beginning that were given back, and are not among the parts."""
 
@@ -101,6 +105,7 @@ class SavableSequence(SequenceState, Protocol):
         n_gone: int,
         read: ReadPart,
         snapshots: tuple[int, ...] = (),
+        page_type: str | None = None,
     ) -> None:
         """Hold `n_tokens` of a sequence that was saved; it was empty.
 
@@ -114,4 +119,6 @@ class SavableSequence(SequenceState, Protocol):
             Returns the bytes of a part, of (its name, its size).
         snapshots : tuple of int
             Its `snapshots`, of rising lengths from 1 to `n_tokens`.
+        page_type : str, optional
+            Its `page_type`, of those that can be converted; None for the same.
         """

@@ -8,12 +8,12 @@ from starlette.requests import Request
 
 from llamacy.chat.results import ChatCompletion, ChatPiece
 from llamacy.generation.cancelling import CancelToken
+from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.ollama.request import Asked, chat_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.server.capacity import check_capacity
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.ollama.lines import known_name, streamed
-from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events, made
 from llamacy.server.service import check_writes, service_of
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from llamacy.chat.formats import has_template
 from llamacy.generation.cancelling import CancelToken
 from llamacy.model.model import Model
+from llamacy.model.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.protocols.ollama.request import Asked, generate_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.results import Completion
@@ -17,7 +18,6 @@ from llamacy.server.capacity import check_capacity
 from llamacy.server.lengths import check_length
 from llamacy.server.ollama.chat import answered
 from llamacy.server.ollama.lines import known_name, streamed
-from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events, made
 from llamacy.server.service import service_of
 

@@ -11,6 +11,7 @@ from llamacy.chat.results import ChatCompletion
 from llamacy.chat.stream import AsyncChatStream
 from llamacy.generation.cancelling import CancelToken
 from llamacy.model.model import Model
+from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
 from llamacy.protocols.openai.common import Head, detailed, total
@@ -19,7 +20,6 @@ from llamacy.server.capacity import check_capacity
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
-from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from llamacy.errors import LlamacyError
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
+from llamacy.model.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.protocols.openai.common import Head, detailed, total
 from llamacy.protocols.openai.completion_request import (
     CompletionRequest,
@@ -28,7 +29,6 @@ from llamacy.server.errors import refusal_of
 from llamacy.server.joining import joined, start_all
 from llamacy.server.lengths import check_lengths
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
-from llamacy.server.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of
 

@@ -12,6 +12,7 @@ from llamacy.chat.results import ChatCompletion, ToolCall
 from llamacy.chat.stream import AsyncChatStream
 from llamacy.errors import LlamacyError
 from llamacy.generation.cancelling import CancelToken
+from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.openai.chat import message
 from llamacy.protocols.openai.common import Head
 from llamacy.protocols.openai.response_request import (
@@ -23,7 +24,6 @@ from llamacy.server.calls import first_call, until_first_call
 from llamacy.server.capacity import check_capacity
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.lengths import check_length, texts_of
-from llamacy.server.prompt_ids import token_bytes_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tests.support.verb_cases.inputs import Array, Case, bytes_of, one_hot, rng, words
+from tests.support.verb_cases.inputs import (
+    F32,
+    Array,
+    Case,
+    bf16,
+    bytes_of,
+    floats,
+    from_bf16,
+    one_hot,
+    rng,
+    words,
+)
 from tests.support.verbs import Verbs
 
 
@@ -30,6 +41,19 @@ def i_field(_: Verbs) -> Iterator[Case]:
                 wide = x.astype(int)
                 moved = wide >> shift if shift >= 0 else wide << -shift
                 yield Case((x,), (moved & mask).astype(np.uint8), (shift, mask))
+
+
+def i_insert(_: Verbs) -> Iterator[Case]:
+    for shift in range(-6, 7):
+        room = 0xFF >> shift if shift >= 0 else 0xFF << -shift & 0xFF
+        mask = room & 0x30
+        for x in bytes_of()[:5]:
+            for y in bytes_of()[3:6]:
+                rest = x & (255 - mask)
+                wide = y.astype(int)
+                moved = wide >> shift if shift >= 0 else wide << -shift
+                expected = (rest | moved & mask).astype(np.uint8)
+                yield Case((rest.astype(np.uint8), y), expected, (shift, mask))
 
 
 def i_lut(_: Verbs) -> Iterator[Case]:
@@ -128,6 +152,53 @@ def w_dots(verbs: Verbs) -> Iterator[Case]:
             )
 
 
+def h_store(_: Verbs) -> Iterator[Case]:
+    for x in floats(finite=True):
+        x = np.clip(x, -32767, 32767)
+        yield Case((x,), np.rint(x).astype(np.int16))
+
+
+def h_fix(_: Verbs) -> Iterator[Case]:
+    """Columns of different sizes, rows of one column alone and of none."""
+    sizes = 2.0 ** rng().integers(-30, 12, (32, 16))
+    one_column = np.where(np.arange(32)[:, None] == np.arange(16), 3.75, 0)
+    for weights in (sizes * rng().standard_normal((32, 16)), sizes / 2**8, one_column):
+        halves = weights.astype(np.float16)
+        yield _fixed(0, halves.view(np.uint16), halves)
+        for factor in (1.0, 1e30, 1e-30, 1e-38):
+            bits = bf16((weights * factor).astype(F32))
+            yield _fixed(1, bits, from_bf16(bits))
+
+
+def _fixed(is_bf16: int, bits: Array, values: Array) -> Case:
+    wide = values.astype(np.float64)
+    power = np.maximum(np.frexp(np.abs(wide).max(axis=0))[1] - 1.0, -100)
+    scale = np.exp2(np.where(wide.any(axis=0), power, -100) - 12)
+    words = np.rint(wide / scale).astype(np.int16).reshape(16, 2, 16)
+    expected = (words.swapaxes(1, 2).reshape(-1), scale.astype(F32).view(np.int16))
+    return Case((bits,), np.concatenate(expected), (is_bf16,))
+
+
+def h_dots(_: Verbs) -> Iterator[Case]:
+    step = 40
+    for rows in (1, 4, 16):
+        for codes, x in dot_inputs(rows, 8, 8):
+            # 2^13 in both, at most: sums of 32 products fit
+            weights, row = codes * 64, np.full((rows, step), 111, np.int16)
+            row[:, :32] = x = np.clip(x * 65, -8191, 8191)
+            before = rng().integers(-1000, 1000, (rows, 16)).astype(np.int32)
+            pairs = weights.reshape(8, 16, 2, 2).swapaxes(1, 2)
+            added = np.einsum("cnj,tcj->tn", weights, x.reshape(rows, 8, 4))
+            total = before + added
+            assert (np.abs(total) < 2**31).all()
+            yield Case(
+                (pairs.astype(np.int16), row),
+                total.reshape(-1).astype(np.int32),
+                (rows, step),
+                before,
+            )
+
+
 def l_sums(_: Verbs) -> Iterator[Case]:
     for one_codes, one_x in dot_inputs(1, 8, 1):
         codes = np.stack([np.roll(one_codes, unit, axis=1) for unit in range(4)])
@@ -142,7 +213,7 @@ def l_sums(_: Verbs) -> Iterator[Case]:
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
     case.__name__: case
     for case in (
-        *(i_load, i_zero, i_or, i_field, i_lut, i_bytes, i_add, i_shl, i_start, i_dots),
-        *(w_store, w_dots, l_sums),
+        *(i_load, i_zero, i_or, i_field, i_insert, i_lut, i_bytes, i_add, i_shl),
+        *(i_start, i_dots, w_store, w_dots, h_store, h_fix, h_dots, l_sums),
     )
 }

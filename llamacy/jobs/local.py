@@ -1,0 +1,220 @@
+"""Jobs in this process: one model, an input, an output and the ledger beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from llamacy.arguments import check_callback, checked_flag, checked_integer
+from llamacy.errors import ArgumentError
+from llamacy.generation.cancelling import CancelToken, check_cancel
+from llamacy.jobs.answering import answers
+from llamacy.jobs.columns import ColumnTask
+from llamacy.jobs.identity import identity_of_model
+from llamacy.jobs.ids import check_ids
+from llamacy.jobs.inputs import LINES, Input, identity_of, open_input
+from llamacy.jobs.ledger import Entry, Ledger
+from llamacy.jobs.ordering import windows
+from llamacy.jobs.outputs import (
+    Answered,
+    check_new,
+    check_same,
+    checked_target,
+    writer_of,
+)
+from llamacy.jobs.progress import JobProgress, Meter, OnProgress
+from llamacy.jobs.rows import Row
+from llamacy.jobs.tasks import Task
+from llamacy.model.model import Model
+from llamacy.printable import printable
+from llamacy.system.whole_files import file_errors, new_file, sync_folder
+
+_TOLD_SECONDS: Final = 0.2  # between two calls of `progress`
+
+
+class LocalJob:
+    """A job that is checked as far as it can be without the model.
+
+    A context manager: no other process can begin the same job meanwhile.
+
+    Parameters
+    ----------
+    source : str or os.PathLike
+        The input.
+    target : str or os.PathLike
+        The output.
+    task : Task
+        Makes a call of each row.
+    limit : int, optional
+        Most rows, from the first one.
+    overwrite : bool, default False
+        Whether an output that exists is replaced.
+
+    Attributes
+    ----------
+    target : str
+        The output.
+
+    Raises
+    ------
+    ArgumentError
+        A file of an unknown form, without rows, or without a column that the task
+        needs; a ledger of another job.
+    ModelFileError
+        A file cannot be read or written, or the output exists.
+    FormatError
+        The input is broken.
+    MissingPackageError
+        A file needs pyarrow, which is not installed.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        task: Task,
+        *,
+        limit: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        self._limit = None if limit is None else checked_integer("limit", limit, 1)
+        overwrite = checked_flag("overwrite", overwrite)
+        self._task = task
+        self._source = open_input(source)
+        check_columns(task, self._source)
+        self.target = checked_target(target, self._source.path, task)
+        job = {"input": identity_of(self._source.path), "job": task.identity}
+        self._ledger = Ledger(self.target, job)
+        try:
+            # with the lock: the job that had it may have ended meanwhile
+            check_new(self.target, overwrite=overwrite)
+            if task.fields is None and self._ledger.is_new:
+                check_ids(self._source, self._limit)
+        except BaseException:
+            self._ledger.close()
+            raise
+
+    def __enter__(self) -> LocalJob:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ledger.close()
+
+    def run(
+        self,
+        model: Model,
+        *,
+        progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> JobProgress:
+        """Do the rows that are left, and write the output.
+
+        Parameters
+        ----------
+        model : Model
+            The model.
+        progress : callable, optional
+            Called with a `JobProgress` now and then.
+        cancel : CancelToken, optional
+            Once it is set, the job ends after the pass at hand, to be gone on with.
+
+        Returns
+        -------
+        JobProgress
+            Its `is_complete` is False if it was cancelled.
+
+        Raises
+        ------
+        ArgumentError
+            The ledger is of another model's job, or the input has changed.
+        ModelFileError
+            The disk is full; the rows that are done are kept.
+        """
+        check_callback("progress", progress)
+        check_cancel(cancel)
+        self._ledger.begin(model=identity_of_model(model))
+        meter = Meter(self._source.size, self._limit)
+        self._answer(model, meter, progress, cancel)
+        if cancel is not None and cancel.is_set():
+            return meter.progress()
+        meter.n_failed = self._write()
+        self._ledger.remove()
+        done = meter.progress(is_complete=True)
+        if progress is not None:
+            progress(done)
+        return done
+
+    def _answer(
+        self,
+        model: Model,
+        meter: Meter,
+        progress: OnProgress | None,
+        cancel: CancelToken | None,
+    ) -> None:
+        """Answer all rows that the ledger does not have."""
+        told = monotonic()
+        left = windows(self._left(meter))
+        with closing(answers(model, self._task, left, cancel=cancel)) as each:
+            for row, result in each:
+                self._ledger.add(row.index, row.check, result)
+                self._ledger.sync_soon()
+                meter.add(row.n_bytes, self._task.tally(result))
+                if progress is not None and monotonic() - told > _TOLD_SECONDS:
+                    progress(meter.progress())
+                    told = monotonic()
+        self._ledger.sync()
+
+    def _left(self, meter: Meter) -> Iterator[Row]:
+        """Yield the rows that are not done; check that the others are the same."""
+        entries = self._ledger.results()
+        is_begun = False
+        for row in islice(self._source.rows(self._task.fields), self._limit):
+            if self._ledger.has(row.index):
+                if not is_begun and (entry := next(entries, None)) is not None:
+                    check_same(self._source, entry, row.check)
+                meter.skip(row.n_bytes)
+                continue
+            if not is_begun:
+                is_begun = True
+                meter.start()
+            yield row
+
+    def _write(self) -> int:
+        """Write the output; return the number of rows that have failed."""
+        n_failed = 0
+
+        def entries() -> Iterator[Entry]:
+            nonlocal n_failed
+            for entry in islice(self._ledger.results(), self._limit):
+                n_failed += self._task.tally(entry.result).has_failed
+                yield entry
+
+        answered = Answered(self._source, self._task, entries())
+        write = writer_of(self.target)
+        with new_file(self.target) as draft, file_errors(self.target):
+            write(draft, answered)
+        with file_errors(self.target):
+            sync_folder(self.target)  # before the ledger goes
+        return n_failed
+
+
+def check_columns(task: Task, source: Input) -> None:
+    """Check that an input has what a task reads, and not what it writes.
+
+    Raises
+    ------
+    ArgumentError
+        The message names the column; or the input is not one of requests.
+    """
+    if isinstance(task, ColumnTask):
+        task.check_columns(source.columns())
+    elif Path(source.path).suffix.lower() not in LINES:
+        raise ArgumentError(
+            "prompt: wanted a template, such as 'Summarise: {text}', for the columns "
+            f"of {printable(source.path)}; only JSON lines may be requests"
+        )

@@ -1,0 +1,25 @@
+"""Packages of others that some jobs need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llamacy.errors import MissingPackageError
+
+
+def pyarrow_parquet() -> Any:
+    """Return pyarrow's module for Parquet.
+
+    Raises
+    ------
+    MissingPackageError
+        pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise MissingPackageError(
+            "no module named 'pyarrow', which Parquet files need: run "
+            "`pip install '.[parquet]'` in a clone of llamacy"
+        ) from None
+    return pyarrow.parquet

@@ -1,0 +1,91 @@
+"""Pages of float16 and of bfloat16 become each other's, as sessions need."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from llamacy.errors import FormatError
+from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.paged_sequence import PagedSequence
+from llamacy.sessions.file import Origin, load, save
+from tests.support.attention_cache import Cache
+
+if TYPE_CHECKING:
+    from tests.kernels.conftest import Array, Steps
+
+N_PAST = 75  # two pages and a part
+
+
+def caches(steps: Steps) -> tuple[Cache, Cache]:
+    """Make one of each type, for heads whose pages have the same size."""
+    halves, shorts = (
+        Cache(steps, f"{kind} rounded", 64, 4, value_dim=32) for kind in ("f16", "bf16")
+    )
+    return halves, shorts
+
+
+def filled(cache: Cache, rows: tuple[Array, Array, Array]) -> PagedSequence:
+    sequence = PagedSequence(cache.pool)
+    cache.attend([(sequence, *(x[:N_PAST] for x in rows))], appends_only=True)
+    return sequence
+
+
+def origin(cache: Cache) -> Origin:
+    return Origin("model", "f16", PAGE, cache.pool.page_bytes)
+
+
+def test_a_session_goes_on_with_pages_of_the_other_type(
+    steps: Steps, tmp_path: Path
+) -> None:
+    """To bfloat16 as if its attention had read the float16; and back, exactly."""
+    both = caches(steps)
+    # so that both types round the last row once
+    rows = tuple(x.astype(np.float16).astype(x.dtype) for x in both[0].rows(N_PAST + 1))
+    first = filled(both[0], rows)
+    for number, cache in enumerate([both[1], both[0]]):
+        file, source = tmp_path / f"{number}", both[number]
+        save(file, origin(source), [1] * N_PAST, first)
+        second = PagedSequence(cache.pool)
+        assert load(file, origin(cache), 2, 100, second) == [1] * N_PAST
+        last = [(sequence, *(x[-1:] for x in rows)) for sequence in (first, second)]
+        (want,), (got,) = source.attend(last[:1]), cache.attend(last[1:])
+        np.testing.assert_array_equal(got, want)
+        second.truncate(N_PAST)
+        first = second
+
+
+def test_a_value_that_is_not_finite_takes_its_key_along(
+    steps: Steps, tmp_path: Path
+) -> None:
+    halves, shorts = caches(steps)
+    q, k, v = halves.rows(N_PAST + 1)
+    v[40, 3] = np.inf
+    save(tmp_path / "x", origin(halves), [1] * N_PAST, filled(halves, (q, k, v)))
+    sequence = PagedSequence(shorts.pool)
+    load(tmp_path / "x", origin(shorts), 2, 100, sequence)
+    (got,) = shorts.attend([(sequence, q[-1:], k[-1:], v[-1:])])
+    heads = got.reshape(2, -1)
+    assert np.isnan(heads[0]).all()
+    assert np.isfinite(heads[1]).all()
+
+
+def test_a_type_that_nobody_knows_is_refused(steps: Steps, tmp_path: Path) -> None:
+    halves, shorts = caches(steps)
+    file = tmp_path / "x"
+    save(file, origin(shorts), [1] * N_PAST, filled(shorts, shorts.rows(N_PAST)))
+    with zipfile.ZipFile(file) as archive:
+        parts = {each.filename: archive.read(each) for each in archive.infolist()}
+    header = json.loads(parts.pop("header.json")) | {"page_type": "f8"}
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("header.json", json.dumps(header))
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    for cache in (halves, shorts):
+        with pytest.raises(FormatError, match="page_type: wanted .*found 'f8'"):
+            load(file, origin(cache), 2, 100, PagedSequence(cache.pool))
