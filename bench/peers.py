@@ -196,7 +196,7 @@ def main() -> None:
     """Run as a command."""
     options = arguments()
     from llamacy import kernels
-    from llamacy.cli.info import cpu_name
+    from llamacy.system.cpu_names import cpu_name
     from llamacy.system.threads import default_threads
 
     options.threads = options.threads or default_threads()

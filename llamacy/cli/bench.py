@@ -139,8 +139,8 @@ def _measure(
 ) -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
-    from llamacy.cli.info import cpu_name
     from llamacy.ops.plan.plan import Plan
+    from llamacy.system.cpu_names import cpu_name
     from llamacy.system.load import LoadMeter
     from llamacy.system.threads import default_threads
 

@@ -86,8 +86,8 @@ def _guarded(check: Callable[[], Check]) -> Check:
 def cpu() -> Check:
     """Look at the CPU's instruction sets."""
     from llamacy import kernels
-    from llamacy.cli.info import cpu_name
     from llamacy.errors import CPUError
+    from llamacy.system.cpu_names import cpu_name
 
     name = cpu_name()
     try:

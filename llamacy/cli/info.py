@@ -46,6 +46,7 @@ def info(json: JSON = False) -> None:
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
     print(f"packages {packages}")
     print(f"CPU      {facts['cpu']}")
+    print(f"features {', '.join(facts['features']) or 'none that a level needs'}")
     print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
     print(f"level    {facts['isa']} ({facts['isa_reason']})")
     rows = []
@@ -58,6 +59,8 @@ def info(json: JSON = False) -> None:
 def _facts() -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
+    from llamacy.kernels.cpu import features
+    from llamacy.system.cpu_names import cpu_name
     from llamacy.system.threads import default_threads
 
     levels = [
@@ -78,25 +81,13 @@ def _facts() -> dict[str, Any]:
         "compiler": _compiler(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": cpu_name(),
+        "features": sorted(features()),
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,
         "n_threads": default_threads(),
         "n_threads_reason": threads_reason(),
     }
-
-
-def cpu_name() -> str:
-    """Return the CPU's model name, or its architecture if the system has no name."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                key, _, value = line.partition(":")
-                if key.strip() == "model name":
-                    return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str | None:

@@ -136,7 +136,7 @@ static uint64_t cpu_features(void) {
 
 /* One row a feature: its name (Linux's) and how each system tells it.
  * hwcap: bit of AT_HWCAP (word 1) or AT_HWCAP2 (word 2). windows: argument of
- * IsProcessorFeaturePresent; 0: Windows cannot be asked. */
+ * IsProcessorFeaturePresent, which older Windows answers with no. */
 struct cpu_feature {
     const char *name;
     int word, bit;
@@ -146,10 +146,10 @@ struct cpu_feature {
 
 static const struct cpu_feature cpu_feature_table[] = {
     {"asimd", 1, 1, "hw.optional.AdvSIMD", 19},
-    {"asimdhp", 1, 10, "hw.optional.arm.FEAT_FP16", 0},
+    {"asimdhp", 1, 10, "hw.optional.arm.FEAT_FP16", 67},
     {"asimddp", 1, 20, "hw.optional.arm.FEAT_DotProd", 43},
-    {"i8mm", 2, 13, "hw.optional.arm.FEAT_I8MM", 0},
-    {"bf16", 2, 14, "hw.optional.arm.FEAT_BF16", 0},
+    {"i8mm", 2, 13, "hw.optional.arm.FEAT_I8MM", 66},
+    {"bf16", 2, 14, "hw.optional.arm.FEAT_BF16", 68},
 };
 #define CPU_N_FEATURES ((int)(sizeof cpu_feature_table / sizeof *cpu_feature_table))
 
@@ -161,7 +161,7 @@ static int cpu_has(const struct cpu_feature *f) {
     size_t size = sizeof value;
     return sysctlbyname(f->sysctl, &value, &size, NULL, 0) == 0 && value;
 #elif defined(_WIN32)
-    return f->windows && IsProcessorFeaturePresent(f->windows);
+    return IsProcessorFeaturePresent((DWORD)f->windows);
 #else
     return 0;
 #endif

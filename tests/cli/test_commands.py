@@ -47,8 +47,10 @@ def test_score_prints_what_the_library_computes(
 
 def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
     from llamacy import kernels
+    from llamacy.kernels.cpu import features
 
     facts = json.loads(shell("info", "--json").out)
+    assert set(facts["features"]) == features()
     assert facts["isa"] == kernels.selected().name
     assert facts["isa_reason"]
     assert facts["n_threads"] >= 1
@@ -59,6 +61,7 @@ def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
     assert facts["compiler"] is None or re.search(r"\d", facts["compiler"])
     text = shell("info").out
     assert f"numpy {np.__version__}, " in text
+    assert ", ".join(facts["features"]) in text
     for level in facts["levels"]:
         assert level["name"] in text
         assert (level["lacking"] or "") in text

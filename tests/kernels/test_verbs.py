@@ -15,7 +15,7 @@ import pytest
 from llamacy import kernels
 from llamacy.kernels.cpu import MACHINE
 from llamacy.kernels.levels import Level, levels_of
-from tests.support.verb_cases import of_bf16, of_floats, of_integers
+from tests.support.verb_cases import of_arm, of_bf16, of_floats, of_integers
 from tests.support.verb_cases.inputs import F32, SUBNORMAL, Array, Case
 from tests.support.verbs import Verbs
 
@@ -31,9 +31,9 @@ ABOUT = {
 }
 
 # Levels differ in BYTE_ZERO, and in how often they round.
-NOT_OF_SCALAR = {"i_bytes", *ABOUT}
+NOT_OF_SCALAR = {"i_bytes", *ABOUT, *of_arm.CASES}
 
-CASES = of_floats.CASES | of_integers.CASES | of_bf16.CASES
+CASES = of_floats.CASES | of_integers.CASES | of_bf16.CASES | of_arm.CASES
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_no_verb_is_without_a_test(verbs: Verbs) -> None:
 
 def test_levels_of_bf16_have_its_verbs(verbs: Verbs, level: Level) -> None:
     """Other tests ask a level's verbs whether it rounds; these levels must."""
-    if level.name not in ("avx512_bf16", "amx", "amx_emulated"):
+    if level.name not in ("avx512_bf16", "amx", "amx_emulated", "neon_i8mm"):
         pytest.skip("may be without")
     assert {"b_join", "b_pairs", "b_products"} <= set(verbs.names)
     assert ("T_DOT" in verbs.names) == level.name.startswith("amx")
@@ -125,4 +125,6 @@ def test_each_verb_is_tested_at_some_level(name: str) -> None:
     usable = [each for each in levels_of(MACHINE) if not kernels.lacking(each)]
     if not any(each.emulated for each in usable) and MACHINE == "x86_64":
         pytest.skip("the emulated level is not built, which has the verbs of tiles")
+    if name in of_arm.CASES and MACHINE == "x86_64":
+        pytest.skip("a verb of ARM")
     assert any(name in Verbs(each.name).names for each in usable)

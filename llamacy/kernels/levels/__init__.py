@@ -123,6 +123,13 @@ LEVELS = (
         flags=("-march=armv8.2-a+dotprod",),
         description="NEON with dot products: ARM Cortex-A76 2018-, Apple M1 2020-",
     ),
+    Level(
+        name="neon_i8mm",
+        machine="aarch64",
+        features=("asimd", "asimddp", "i8mm", "bf16"),
+        flags=("-march=armv8.2-a+dotprod+i8mm+bf16",),
+        description="matrix products of bytes, bf16: Neoverse V1 2020-, Apple M2 2022-",
+    ),
 )
 
 # Names that operating systems give to the machines.

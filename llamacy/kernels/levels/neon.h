@@ -18,7 +18,11 @@ enum {
     MANY_ROWS = 256,
     SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     FLOAT_MIN_ROWS = 8,
+#ifdef HAS_PAIRS
+    QUANT_MIN_ROWS = 8,         /* pairs take half of the instructions, a copy those of 4 rows */
+#else
     QUANT_MIN_ROWS = 64,        /* 4 rows at a time: a copy is worth it from 16 times on */
+#endif
     SPAN_PAGES = 4,
     BAND_STRIPS = 8,
     PEAK_SUMS = 6,              /* four registers each, of 32 */
@@ -27,10 +31,10 @@ enum {
 };
 
 #define ROWS_MAX 4
-/* A chunk of codes meets two rows before the next: sums of four and their float sums would
- * take all 32 registers. */
-#define DOT_ROWS 2
+/* i_dots() takes the quarters of codes one by one: four rows' sums of a quarter fit beside their float sums. */
+#define DOT_ROWS 4
 #define BYTE_ZERO 0
+#define SKIPS_DIGITS
 
 typedef struct { float32x4_t q[4]; } vf;
 typedef struct { int8x16_t q[4]; } vi;
@@ -43,14 +47,17 @@ INLINE int32x4_t neon_words(int8x16_t x) { return vreinterpretq_s32_s8(x); }
 INLINE int8x16_t neon_bytes(int32x4_t x) { return vreinterpretq_s8_s32(x); }
 INLINE float32x4_t neon_from_f16(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
 INLINE float32x4_t neon_from_bf16(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
-INLINE vf neon_from_u16(uint16x8_t low, uint16x8_t high) {
-    return (vf){{vcvtq_f32_u32(vmovl_u16(vget_low_u16(low))), vcvtq_f32_u32(vmovl_high_u16(low)),
-                 vcvtq_f32_u32(vmovl_u16(vget_low_u16(high))), vcvtq_f32_u32(vmovl_high_u16(high))}};
-}
-INLINE vf neon_from_u8(uint8x16_t x) { return neon_from_u16(vmovl_u8(vget_low_u8(x)), vmovl_high_u8(x)); }
-INLINE vf neon_from_s16(int16x8_t low, int16x8_t high) {
-    return (vf){{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
-                 vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
+/* Bytes x less `zero`: as the low bits of floats from 2^23 on, whose difference takes a quarter of the cycles
+ * of a conversion, and fewer steps. */
+INLINE vf neon_from_u8(uint8x16_t x, float zero) {
+    const uint8x16_t none = vdupq_n_u8(0);
+    const uint16x8_t low = vreinterpretq_u16_u8(vzip1q_u8(x, none)), high = vreinterpretq_u16_u8(vzip2q_u8(x, none));
+    const uint16x8_t top = vdupq_n_u16(0x4B00);
+    const float32x4_t start = vdupq_n_f32(0x1p23f + zero);
+    return (vf){{vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(low, top)), start),
+                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(low, top)), start),
+                 vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(high, top)), start),
+                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(high, top)), start)}};
 }
 /* 2^e by its exponent bits, in two factors so that a subnormal result survives. */
 INLINE float32x4_t neon_scale2(float32x4_t x, float32x4_t e) {
@@ -81,13 +88,12 @@ INLINE void  f_store(float *p, vf a) { QUARTERS vst1q_f32(p + 4 * i, a.q[i]); }
 INLINE vf    f_load_f16(const void *p) F_QUARTERS(neon_from_f16(vld1_u16((const uint16_t *)p + 4 * i)))
 INLINE vf    f_load_bf16(const void *p) F_QUARTERS(neon_from_bf16(vld1_u16((const uint16_t *)p + 4 * i)))
 INLINE vf    f_load_i8(const void *p) {
-    const int8x16_t x = vld1q_s8((const int8_t *)p);
-    return neon_from_s16(vmovl_s8(vget_low_s8(x)), vmovl_high_s8(x));
+    return neon_from_u8(veorq_u8(vld1q_u8((const uint8_t *)p), vdupq_n_u8(128)), 128.0f);
 }
-INLINE vf    f_load_u8(const void *p) { return neon_from_u8(vld1q_u8((const uint8_t *)p)); }
+INLINE vf    f_load_u8(const void *p) { return neon_from_u8(vld1q_u8((const uint8_t *)p), 0.0f); }
 INLINE vf    f_load_u4(const void *p, int shift) {
     const uint8x16_t moved = vshlq_u8(vld1q_u8((const uint8_t *)p), vdupq_n_s8((int8_t)-shift));
-    return neon_from_u8(vandq_u8(moved, vdupq_n_u8(15)));
+    return neon_from_u8(vandq_u8(moved, vdupq_n_u8(15)), 0.0f);
 }
 INLINE vf    f_add(vf a, vf b) F_QUARTERS(vaddq_f32(a.q[i], b.q[i]))
 INLINE vf    f_sub(vf a, vf b) F_QUARTERS(vsubq_f32(a.q[i], b.q[i]))
@@ -126,6 +132,10 @@ INLINE void  f_turn(vf *rows) {
 }
 INLINE vf    f_first(vf a, int count, vf other) F_QUARTERS(neon_first(a.q[i], count - 4 * i, other.q[i]))
 INLINE vf    f_from_i(vi a) F_QUARTERS(vcvtq_f32_s32(neon_words(a.q[i])))
+/* A sum that began as the bits of 1.5 * 2^23 is those of a float, larger by that: a subtraction takes a
+ * quarter of the cycles of a conversion on Neoverse N1 and N2. */
+#define SUM_BIAS 0x4B400000
+INLINE vf    f_from_sum(vi a) F_QUARTERS(vsubq_f32(vreinterpretq_f32_s8(a.q[i]), vdupq_n_f32(0x1.8p23f)))
 INLINE void  f_store_f16(void *p, vf a) {
     QUARTERS vst1_u16((uint16_t *)p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.q[i])));
 }
@@ -140,13 +150,23 @@ INLINE void  f_store_i8(int8_t *p, vf a) {
 INLINE vi    i_load(const void *p) I_QUARTERS(vld1q_s8((const int8_t *)p + 16 * i))
 INLINE vi    i_zero(void) I_QUARTERS(vdupq_n_s8(0))
 INLINE vi    i_or(vi a, vi b) I_QUARTERS(vorrq_s8(a.q[i], b.q[i]))
-/* Bytes move by themselves; a shift of 0 is no instruction. */
+/* Bytes move by themselves; a shift of 0 is no instruction, nor a mask of all bits that are left. */
 INLINE int8x16_t neon_field(int8x16_t v, int shift, int mask) {
     const uint8x16_t bytes = vreinterpretq_u8_s8(v);
-    const uint8x16_t moved = shift ? vshlq_u8(bytes, vdupq_n_s8((int8_t)-shift)) : bytes;
-    return vreinterpretq_s8_u8(vandq_u8(moved, vdupq_n_u8((uint8_t)mask)));
+    const uint8x16_t moved = shift > 0 ? bytes >> shift : shift < 0 ? bytes << -shift : bytes;
+    const int left = shift > 0 ? 0xFF >> shift : 0xFF << -shift & 0xFF;
+    return vreinterpretq_s8_u8(mask == left ? moved : vandq_u8(moved, vdupq_n_u8((uint8_t)mask)));
 }
 INLINE vi    i_field(vi v, int shift, int mask) I_QUARTERS(neon_field(v.q[i], shift, mask))
+/* One instruction, of which clang would make two if it knew that they do the same. */
+INLINE int8x16_t neon_insert(int8x16_t a, int8x16_t b, int8x16_t mask) {
+    __asm__("bit %0.16b, %1.16b, %2.16b" : "+w"(a) : "w"(b), "w"(mask));
+    return a;
+}
+#define HAS_INSERT
+INLINE vi    i_insert(vi a, vi b, int shift, int mask)
+    I_QUARTERS(neon_insert(a.q[i], neon_field(b.q[i], shift, shift > 0 ? 0xFF >> shift : 0xFF << -shift & 0xFF),
+                           vdupq_n_s8((int8_t)mask)))
 INLINE vi    i_lut(vi v, const int8_t *table) I_QUARTERS(vqtbl1q_s8(vld1q_s8(table), vreinterpretq_u8_s8(v.q[i])))
 INLINE vi    i_bytes(vi v) { return v; }
 INLINE vi    i_add(vi a, vi b) I_QUARTERS(neon_bytes(vaddq_s32(neon_words(a.q[i]), neon_words(b.q[i]))))
@@ -163,21 +183,21 @@ INLINE int32x4_t neon_dot(int32x4_t sum, int8x16_t codes, int8x16_t four) {
     return vpadalq_s16(sum, vpaddq_s16(low, high));
 }
 #endif
-/* Four chunks times four bytes each of a row, which are the lanes of x. */
-INLINE void  neon_dots(const vi *codes, int8x16_t x, vi *sum) {
-    QUARTERS {
-        int32x4_t s = neon_words(sum->q[i]);
-        s = NEON_DOT(s, codes[0].q[i], x, 0);
-        s = NEON_DOT(s, codes[1].q[i], x, 1);
-        s = NEON_DOT(s, codes[2].q[i], x, 2);
-        s = NEON_DOT(s, codes[3].q[i], x, 3);
-        sum->q[i] = neon_bytes(s);
-    }
-}
+/* Quarter by quarter: a register of codes meets all rows before the next, and few sums are on their way. */
 INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
     (void)bits;
-    UNROLL for (int c = 0; c < n; c += 4)
-        UNROLL for (int t = 0; t < rows; t++) neon_dots(codes + c, vld1q_s8(x + t * step + 4 * c), &sums[t]);
+    UNROLL for (int i = 0; i < 4; i++) {
+        UNROLL for (int c = 0; c < n; c += 4)
+            UNROLL for (int t = 0; t < rows; t++) {
+                const int8x16_t row = vld1q_s8(x + t * step + 4 * c);
+                int32x4_t s = neon_words(sums[t].q[i]);
+                s = NEON_DOT(s, codes[c].q[i], row, 0);
+                s = NEON_DOT(s, codes[c + 1].q[i], row, 1);
+                s = NEON_DOT(s, codes[c + 2].q[i], row, 2);
+                s = NEON_DOT(s, codes[c + 3].q[i], row, 3);
+                sums[t].q[i] = neon_bytes(s);
+            }
+    }
 }
 
 #endif

@@ -96,6 +96,7 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     do(i_zero, I_OUT(i_zero()))                                                           \
     do(i_or, I_OUT(i_or(IA, IB)))                                                         \
     do(i_field, WITH_K(m->n[0], I_OUT(i_field(IA, K, m->n[1]))))                          \
+    do(i_insert, WITH_K(m->n[0], I_OUT(i_insert(IA, IB, K, m->n[1]))))                    \
     do(i_lut, I_OUT(i_lut(IA, (const int8_t *)m->b)))                                     \
     do(i_bytes, I_OUT(i_bytes(IA)))                                                       \
     do(i_add, I_OUT(i_add(IA, IB)))                                                       \
@@ -103,6 +104,16 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     do(i_start, WITH_K(m->n[0], I_OUT(i_start((const int32_t *)m->a, K & 15))))           \
     do(i_dots, DOTS_OF_BITS(2); DOTS_OF_BITS(3); DOTS_OF_BITS(4); DOTS_OF_BITS(5);        \
                DOTS_OF_BITS(6); DOTS_OF_BITS(8))
+
+#ifdef SUM_BIAS
+INLINE vi biased(vi sums) {
+    const int32_t bias = SUM_BIAS;
+    return i_add(sums, i_start(&bias, 0));
+}
+#define EACH_SUM_VERB(do) do(f_from_sum, F_OUT(f_from_sum(biased(IA))))
+#else
+#define EACH_SUM_VERB(do)
+#endif
 
 #ifdef WORD_COLUMNS
 INLINE void word_dots_of(const verb_memory *m, int rows) {
@@ -161,6 +172,36 @@ INLINE void table_sums_of(const verb_memory *m) {
 #define EACH_TABLE_VERB(do)
 #endif
 
+#ifdef HAS_PAIRS
+INLINE void join_of(const verb_memory *m) {
+    vf low, high;
+    p_join(FA, FB, &low, &high);
+    f_store((float *)m->out, low);
+    f_store((float *)m->out + 16, high);
+}
+INLINE void part_of(const verb_memory *m) {
+    vf a, b;
+    p_part(FA, FB, &a, &b);
+    f_store((float *)m->out, a);
+    f_store((float *)m->out + 16, b);
+}
+INLINE void codes_of(const verb_memory *m) {
+    vi low, high;
+    p_codes(IA, IB, m->n[0], &low, &high);
+    put_bytes(m->out, low);
+    put_bytes((uint8_t *)m->out + 64, high);
+}
+#define EACH_PAIRED_VERB(do)                                                              \
+    do(p_join, join_of(m))                                                                \
+    do(p_part, part_of(m))                                                                \
+    do(p_codes, codes_of(m))                                                              \
+    do(p_values, F_OUT(p_values((const float *)m->a)))                                    \
+    do(p_start, F_OUT(f_from_sum(i_add(p_start(), IA))))                                  \
+    do(p_dots, I_OUT(p_dots(i_load(m->out), IA, (const int8_t *)m->b)))
+#else
+#define EACH_PAIRED_VERB(do)
+#endif
+
 #ifdef HAS_BF16
 /* n is rows, the tiles, b_step, ldc, and whether it adds. */
 INLINE void products_of(const verb_memory *m, int rows, int adds) {
@@ -199,7 +240,9 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define EACH_TILE_VERB(do)
 #endif
 
-#define EACH_CALL(do) EACH_VERB(do) EACH_WORD_VERB(do) EACH_FIXED_VERB(do) EACH_TABLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
+#define EACH_CALL(do)                                                                     \
+    EACH_VERB(do) EACH_SUM_VERB(do) EACH_WORD_VERB(do) EACH_FIXED_VERB(do) EACH_TABLE_VERB(do) \
+    EACH_PAIRED_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
 /* cold: they are to be small, not fast */
 #define DEFINE_CALL(name, body) static __attribute__((cold)) void call_##name(const verb_memory *m) { (void)m; body; }
 EACH_CALL(DEFINE_CALL)

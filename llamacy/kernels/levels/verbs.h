@@ -56,6 +56,11 @@ VERB(vi,    i_zero,       (void));                    /* 0 */
 VERB(vi,    i_or,         (vi a, vi b));              /* a | b */
 VERB(vi,    i_field,      (vi v, int shift, int mask)); /* bytes moved right by shift (left by -shift), and
                                                            mask, whose bits no neighbour's have moved to */
+#ifndef HAS_INSERT /* in fewer instructions */
+#define i_insert(a, b, shift, mask) i_or(a, i_field(b, shift, mask))
+#else
+VERB(vi,    i_insert,     (vi a, vi b, int shift, int mask)); /* a | i_field(b, shift, mask); a has no bit of mask */
+#endif
 VERB(vi,    i_lut,        (vi v, const int8_t *table)); /* bytes below 16, through a table of 16 */
 VERB(vi,    i_bytes,      (vi v));                    /* signed codes as i_dots wants them: moved by BYTE_ZERO */
 VERB(vi,    i_add,        (vi a, vi b));              /* of 16 int32: a + b */
@@ -101,6 +106,12 @@ SIZE(FLOAT_MIN_ROWS, FLOAT_MIN_ROWS > 0,           "rows from which float weight
 SIZE(QUANT_MIN_ROWS, QUANT_MIN_ROWS > 0,           "rows from which quantised weights are; INT_MAX: never");
 #endif
 
+/* --- a level may convert sums of one digit in fewer cycles than other int32 ------------- */
+
+#ifdef SUM_BIAS /* which such sums begin with */
+VERB(vf,    f_from_sum,   (vi a));                    /* from 16 int32, less SUM_BIAS; then below 2^22 */
+#endif
+
 /* --- a level may multiply words where activations have two digits (digits.h) ---------- */
 
 #ifdef WORD_COLUMNS /* a permutation of 0 1 2 3: the order of columns within a chunk's words */
@@ -133,6 +144,24 @@ VERB(void,  l_tables,     (uint8_t *tables, const int8_t *x)); /* tables of 32 a
 /* For u < units, lane r of sums[u] grows by twice the sum of x[4c + j] over the bits c of bytes
  * 4r + j of plane u that are set; x: what tables u are of. units: up to 4. */
 VERB(void,  l_sums,       (int units, const uint8_t *planes, const uint8_t *tables, vi *sums));
+#endif
+
+/* --- a level may multiply pairs of rows (many_rows_pairs.h) ----------------------------- */
+
+/* Half a panel's sums of two rows, a and b: lanes 4i, 4i + 1 are outputs 2i, 2i + 1 of row a, and
+ * lanes 4i + 2, 4i + 3 those of row b. low: outputs 0 .. 7, high: 8 .. 15. */
+#ifdef HAS_PAIRS
+VERB(void,  p_join,       (vf a, vf b, vf *low, vf *high)); /* 16 outputs of each row, in such lanes */
+VERB(void,  p_part,       (vf low, vf high, vf *a, vf *b)); /* and back */
+VERB(void,  p_codes,      (vi a, vi b, int zero, vi *low, vi *high)); /* chunks of 4 columns to 8 columns of half the
+                                                           outputs, less zero */
+VERB(vf,    p_values,     (const float *p));          /* lane j is p[j % 4]: a number a row, each twice */
+VERB(vi,    p_start,      (void));                    /* SUM_BIAS in all 16 */
+VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums grow by codes of p_codes times 8
+                                                           activations of row a, and of row b after them */
+#if BYTE_ZERO || !defined(SUM_BIAS)
+#error "a level that HAS_PAIRS multiplies signed bytes, and defines SUM_BIAS"
+#endif
 #endif
 
 /* --- a level may have bfloat16 (attention), on tiles: 16 rows of 64 bytes ------------- */

@@ -50,8 +50,11 @@
 #ifndef LLAMACY_PACKED_H
 #define LLAMACY_PACKED_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "levels/compiler.h"
+
+#if UINTPTR_MAX != UINT64_MAX || defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "llamacy needs a 64-bit, little-endian CPU"
+#endif
 
 enum { PANEL_ROWS = 16, UNIT_COLS = 32, BLOCK_UNITS = 8 };
 
@@ -65,10 +68,12 @@ typedef enum {
     PACK_COUNT
 } pack_type;
 
-#define EACH_PACK_TYPE(do)                                                                  \
-    do(F32) do(F16) do(BF16) do(Q8_0) do(Q4_0) do(Q4_1) do(Q5_0) do(Q5_1) do(Q2_K) do(Q3_K) \
+#define EACH_FLOAT_TYPE(do) do(F32) do(F16) do(BF16)
+#define EACH_QUANT_TYPE(do)                                                                 \
+    do(Q8_0) do(Q4_0) do(Q4_1) do(Q5_0) do(Q5_1) do(Q2_K) do(Q3_K)                          \
     do(Q4_K) do(Q5_K) do(Q6_K) do(IQ4_NL) do(IQ4_XS) do(MXFP4)                              \
     do(IQ2) do(IQ3_XXS) do(IQ3_S) do(IQ1_S) do(IQ1_M) do(TQ) do(Q1_0) do(Q2_0) do(NVFP4)
+#define EACH_PACK_TYPE(do) EACH_FLOAT_TYPE(do) EACH_QUANT_TYPE(do)
 
 typedef enum {
     SCALE_NONE, SCALE_F16, SCALE_F16_MIN, SCALE_E8M0, SCALE_E5M3, SCALE_I8, SCALE_U8_MIN, SCALE_U4_MIN,
@@ -125,12 +130,14 @@ static const int8_t LOOKUP[6][16] = {
     {-7, 1, 9, 0, -9, -1, 7, 0}, /* IQ1_M, in eighths: 8 * (digit - 1) + 1, or - 1 */
 };
 
-static inline size_t code_bytes(pack_type type) {
+/* INLINE, here and below: clang would call these functions for every unit, and a call leaves
+ * no vector in its register. */
+INLINE size_t code_bytes(pack_type type) {
     return (size_t)PANEL_ROWS * UNIT_COLS * PACK_TRAITS[type].bits / 8;
 }
 
 /* Bytes of the scales that PACK_*.units units share. */
-static inline size_t scale_bytes(pack_type type) {
+INLINE size_t scale_bytes(pack_type type) {
     const pack_traits *t = &PACK_TRAITS[type];
     switch (t->scales) {
     case SCALE_F16: return 2 * PANEL_ROWS;
@@ -146,7 +153,7 @@ static inline size_t scale_bytes(pack_type type) {
     }
 }
 
-static inline size_t super_bytes(pack_type type) {
+INLINE size_t super_bytes(pack_type type) {
     switch (PACK_TRAITS[type].scales) {
     case SCALE_I8:
     case SCALE_U4:
@@ -158,11 +165,11 @@ static inline size_t super_bytes(pack_type type) {
 }
 
 /* Bytes of a block of n units. */
-static inline size_t block_bytes(pack_type type, size_t n) {
+INLINE size_t block_bytes(pack_type type, size_t n) {
     return n * code_bytes(type) + n / (size_t)PACK_TRAITS[type].units * scale_bytes(type) + super_bytes(type);
 }
 
-static inline int is_float_pack(pack_type type) { return PACK_TRAITS[type].scales == SCALE_NONE; }
+INLINE int is_float_pack(pack_type type) { return PACK_TRAITS[type].scales == SCALE_NONE; }
 
 /* Bytes of one panel of K columns, a multiple of 64. */
 static inline size_t panel_bytes(pack_type type, size_t k) {
@@ -177,7 +184,7 @@ static inline size_t panel_bytes(pack_type type, size_t k) {
 typedef struct { size_t codes, scales, supers; } unit_place;
 
 /* Offsets of unit u of a panel of `units`. */
-static inline unit_place place_of_unit(pack_type type, size_t units, size_t u) {
+INLINE unit_place place_of_unit(pack_type type, size_t units, size_t u) {
     const size_t block = u / BLOCK_UNITS, rest = units - block * BLOCK_UNITS;
     const size_t n = rest < BLOCK_UNITS ? rest : BLOCK_UNITS;
     const size_t start = block * block_bytes(type, BLOCK_UNITS), shared = (size_t)PACK_TRAITS[type].units;

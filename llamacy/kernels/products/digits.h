@@ -47,6 +47,18 @@ INLINE void store_fine(fine_unit *to, const quant_unit *unit, vf low, vf high) {
     to->scale = unit->scale / (1 << FINE_BITS);
 }
 
+/* The scale of both digits. If the second was left out, it is 0: sums are 2^FINE_BITS times those of the
+ * first alone, and products with this scale the same bits as theirs. */
+INLINE float fine_scale(const quant_unit *unit, const fine_unit *fine) {
+#if defined(SKIPS_DIGITS) && DOT_ROWS > 1
+    (void)fine;
+    return unit->scale / (1 << FINE_BITS);
+#else
+    (void)unit;
+    return fine->scale;
+#endif
+}
+
 /* Leave out second digits of a row of n units, `step` apart. */
 INLINE void drop_digits(fine_unit *row, size_t step, int n) {
 #ifdef SKIPS_DIGITS
@@ -56,7 +68,11 @@ INLINE void drop_digits(fine_unit *row, size_t step, int n) {
     const float least = FINE_SHARE * sum / (float)n;
     for (int u = 0; u < n; u++) {
         fine_unit *unit = row + (size_t)u * step;
-        if (unit->scale * unit->scale < least) unit->scale = 0;
+        if (unit->scale * unit->scale >= least) continue;
+        unit->scale = 0;
+#if DOT_ROWS > 1 /* rows that meet codes together may differ */
+        memset(unit->q, 0, sizeof unit->q);
+#endif
     }
 #else
     (void)row, (void)step, (void)n;

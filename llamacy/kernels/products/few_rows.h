@@ -56,10 +56,21 @@ INLINE vi dot_start(pack_type type, const int32_t *minus) {
     return dot_zero(type) ? i_start(minus, __builtin_ctz((unsigned)dot_zero(type))) : i_zero();
 }
 
-/* sums[t] = the sum over group g of codes, less their zero point, times row t. */
+/* The same for sums of one digit, which a level may convert in fewer cycles: f_from_sum(). */
+#ifdef SUM_BIAS
+INLINE vi sum_start(pack_type type, const int32_t *minus) {
+    const int32_t start = SUM_BIAS + (dot_zero(type) ? *minus * dot_zero(type) : 0);
+    return i_start(&start, 0);
+}
+#else
+#define f_from_sum f_from_i
+INLINE vi sum_start(pack_type type, const int32_t *minus) { return dot_start(type, minus); }
+#endif
+
+/* sums[t] = the sum over group g of codes, less their zero point, times row t, for f_from_sum(). */
 INLINE void dot_group(pack_type type, int rows, int g, const unit_weights *w, const quant_unit *x, vi *sums) {
     const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
-    UNROLL for (int t = 0; t < rows; t++) sums[t] = dot_start(type, &x[t].minus[groups == 1 ? 0 : 1 + g]);
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = sum_start(type, &x[t].minus[groups == 1 ? 0 : 1 + g]);
     i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
 }
 
@@ -68,7 +79,7 @@ INLINE void add_group(pack_type type, int rows, const unit_weights *w, const qua
     vi sums[DOT_ROWS];
     dot_group(type, rows, 0, w, x, sums);
     UNROLL for (int t = 0; t < rows; t++) {
-        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(x[t].scale)), w->scale[0], acc[t]);
+        acc[t] = f_fma(f_mul(f_from_sum(sums[t]), f_set1(x[t].scale)), w->scale[0], acc[t]);
         if (has_minimum(type)) acc[t] = f_fnma(w->minimum[0], f_set1(x[t].sum), acc[t]);
     }
 }
@@ -80,7 +91,7 @@ INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, cons
         vi sums[DOT_ROWS];
         dot_group(type, rows, g, w, x, sums);
         UNROLL for (int t = 0; t < rows; t++) {
-            const vf sum = f_from_i(sums[t]);
+            const vf sum = f_from_sum(sums[t]);
             both[t] = g ? f_fma(sum, w->scale[g], both[t]) : f_mul(sum, w->scale[g]);
             if (has_minimum(type)) both[t] = f_fma(w->minimum[g], f_set1((float)x[t].minus[1 + g]), both[t]);
         }
@@ -115,15 +126,16 @@ INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, con
                             const fine_unit *fine, vf *acc) {
     vi sums[DOT_ROWS];
 #ifdef SKIPS_DIGITS
-    _Static_assert(DOT_ROWS == 1, "a branch for each row");
-    if (fine->scale == 0) {
+    int has_fine = 0;
+    UNROLL for (int t = 0; t < rows; t++) has_fine |= fine[t].scale != 0;
+    if (!has_fine) {
         add_unit(type, rows, w, x, acc);
         return;
     }
 #endif
     dot_digits(type, rows, w->codes, x, fine, sums);
     UNROLL for (int t = 0; t < rows; t++)
-        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine[t].scale)), w->scale[0], acc[t]);
+        acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine_scale(x + t, fine + t))), w->scale[0], acc[t]);
 }
 
 /* acc[t] += one unit of a panel times row t of x. */

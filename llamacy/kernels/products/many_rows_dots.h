@@ -6,11 +6,21 @@
 #ifndef LLAMACY_MANY_ROWS_DOTS_H
 #define LLAMACY_MANY_ROWS_DOTS_H
 
+#ifdef HAS_PAIRS /* quantised weights meet rows in pairs */
+#include "products/many_rows_pairs.h"
+#define EACH_MANY_TYPE EACH_FLOAT_TYPE
+#else
+#define EACH_MANY_TYPE EACH_PACK_TYPE
+#endif
+
 enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
 
 typedef union {
     unit_weights units[SLICE_UNITS];
     fixed_weights fixed[SLICE_UNITS];
+#ifdef HAS_PAIRS
+    pair_weights pairs[SLICE_UNITS];
+#endif
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
 
@@ -40,8 +50,14 @@ INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t pane
             f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
         return;
     }
-    for (int i = 0; i < at->n_units; i++)
-        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
+    for (int i = 0; i < at->n_units; i++) {
+        const packed_unit unit = find_unit(type, w, panel, (size_t)(at->unit + i));
+#ifdef HAS_PAIRS
+        unpack_pairs(type, unit, &to->pairs[i]);
+#else
+        unpack_unit(type, unit, &to->units[i]);
+#endif
+    }
 }
 
 static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
@@ -107,10 +123,10 @@ typedef void many_kernel(const slice_weights *w, int n_units, const activations 
 #define MANIES(type) MANY(type, 1)
 #define MANY_ROW(type) [PACK_##type] = {many_##type##_1},
 #endif
-EACH_PACK_TYPE(MANIES)
+EACH_MANY_TYPE(MANIES)
 
 /* [type][log2(rows)] */
-static many_kernel *const MANY_KERNELS[PACK_COUNT][5] = {EACH_PACK_TYPE(MANY_ROW)};
+static many_kernel *const MANY_KERNELS[PACK_COUNT][5] = {EACH_MANY_TYPE(MANY_ROW)};
 
 /* One panel and the n_rows rows of one strip; x begins at the slice's first column. */
 static void multiply_strip(pack_type type, activations x, int n_rows, int n_units, const slice_weights *weights,
@@ -159,10 +175,21 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
         gathered_rows gathered;
         const activations units = a->prepared ? slice_rows(a, row, at) : (activations){0};
         const activations floats = gathers_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
+#ifdef HAS_PAIRS
+        paired_rows pairs;
+        if (a->prepared) pair_rows(a, units, n_rows, at->n_units, &pairs);
+#endif
         for (int i = 0; i < panels->n_panels; i++) {
             if (!panels->w[i]) continue;
             const packed_matrix *w = panels->w[i];
             if (at->unit == 0) memset(sums[strip][i], 0, sizeof(strip_sums));
+#ifdef HAS_PAIRS
+            if (!is_float_pack(w->type)) {
+                const int is_last = (at->unit + at->n_units) * UNIT_COLS == a->w.k;
+                PAIR_KERNELS[w->type](weights[i].pairs, at->n_units, is_last, &pairs, (n_rows + 1) / 2, sums[strip][i]);
+                continue;
+            }
+#endif
             multiply_strip(w->type, reads_floats(w) ? floats : units, n_rows, at->n_units, &weights[i],
                            sums[strip][i]);
         }

@@ -2,7 +2,7 @@
  * registers, with nothing to unpack, scale or wait for.
  *
  *   f32    f_fma, in PEAK_SUMS sums side by side
- *   int8   i_dots of codes of 4 bits, for which every level needs the fewest instructions
+ *   int8   i_dots of codes of 4 bits, for which every level needs the fewest instructions; or p_dots
  *   bf16   T_DOT, on 2 x 2 registers, or b_products in the L1 cache, on levels that have them
  *
  * The fastest of them bounds what any kernel of the level can do.
@@ -36,6 +36,20 @@ static double peak_f32(int64_t n) {
     return 2.0 * 16 * PEAK_SUMS * (double)n;
 }
 
+#ifdef HAS_PAIRS
+static double peak_int8(int64_t n) {
+    vi sums[PEAK_SUMS], codes = i_zero();
+    int8_t x[16];
+    memset(x, 1, sizeof x);
+    OPAQUE(codes);
+    OPAQUE(x);
+    UNROLL for (int t = 0; t < PEAK_SUMS; t++) sums[t] = i_zero();
+    for (int64_t i = 0; i < n; i++)
+        UNROLL for (int t = 0; t < PEAK_SUMS; t++) sums[t] = p_dots(sums[t], codes, x);
+    UNROLL for (int t = 0; t < PEAK_SUMS; t++) OPAQUE(sums[t]);
+    return 2.0 * 2 * 8 * 8 * PEAK_SUMS * (double)n;
+}
+#else
 static double peak_int8(int64_t n) {
     vi codes[PEAK_DOTS];
     int8_t x[UNIT_COLS];
@@ -54,6 +68,7 @@ static double peak_int8(int64_t n) {
     }
     return 2.0 * PANEL_ROWS * UNIT_COLS * PEAK_DOTS * (double)n;
 }
+#endif
 
 #if defined(HAS_TILES)
 static double peak_bf16(int64_t n) {

@@ -36,12 +36,8 @@ INLINE int has_minimum(pack_type type) {
 INLINE vi nibble_chunk(const uint8_t *plane, int c) {
     return i_field(i_load(plane + 64 * (c % 4)), c / 4 * 4, 0x0F);
 }
-/* The 2-bit field of chunk c, moved up by `up` bits. */
-INLINE vi crumb_chunk(const uint8_t *plane, int c, int up) {
-    return i_field(i_load(plane + 64 * (c % 2)), c / 2 * 2 - up, 3 << up);
-}
-INLINE vi bit_chunk(const uint8_t *plane, int c, int up) {
-    return i_field(i_load(plane), c - up, 1 << up);
+INLINE vi crumb_chunk(const uint8_t *plane, int c) {
+    return i_field(i_load(plane + 64 * (c % 2)), c / 2 * 2, 3);
 }
 
 /* Chunk c of codes of one bit alone, which count twice. A table for each bit of a nibble takes fewer
@@ -60,10 +56,10 @@ INLINE vi sign_chunk(const uint8_t *plane, int c) {
 INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
     switch (bits) {
     case 1: return sign_chunk(codes, c);
-    case 2: return crumb_chunk(codes, c, 0);
-    case 3: return i_or(crumb_chunk(codes, c, 0), bit_chunk(codes + 128, c, 2));
-    case 5: return i_or(nibble_chunk(codes, c), bit_chunk(codes + 256, c, 4));
-    case 6: return i_or(nibble_chunk(codes, c), crumb_chunk(codes + 256, c, 4));
+    case 2: return crumb_chunk(codes, c);
+    case 3: return i_insert(crumb_chunk(codes, c), i_load(codes + 128), c - 2, 1 << 2);
+    case 5: return i_insert(nibble_chunk(codes, c), i_load(codes + 256), c - 4, 1 << 4);
+    case 6: return i_insert(nibble_chunk(codes, c), i_load(codes + 256 + 64 * (c % 2)), c / 2 * 2 - 4, 3 << 4);
     case 8: return i_load(codes + 64 * c);
     default: return nibble_chunk(codes, c);
     }

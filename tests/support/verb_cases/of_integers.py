@@ -43,6 +43,19 @@ def i_field(_: Verbs) -> Iterator[Case]:
                 yield Case((x,), (moved & mask).astype(np.uint8), (shift, mask))
 
 
+def i_insert(_: Verbs) -> Iterator[Case]:
+    for shift in range(-6, 7):
+        room = 0xFF >> shift if shift >= 0 else 0xFF << -shift & 0xFF
+        mask = room & 0x30
+        for x in bytes_of()[:5]:
+            for y in bytes_of()[3:6]:
+                rest = x & (255 - mask)
+                wide = y.astype(int)
+                moved = wide >> shift if shift >= 0 else wide << -shift
+                expected = (rest | moved & mask).astype(np.uint8)
+                yield Case((rest.astype(np.uint8), y), expected, (shift, mask))
+
+
 def i_lut(_: Verbs) -> Iterator[Case]:
     table = rng().integers(-128, 128, 16).astype(np.int8)
     return (Case((x, table), table[x].view(np.uint8)) for x in bytes_of(high=16))
@@ -200,7 +213,7 @@ def l_sums(_: Verbs) -> Iterator[Case]:
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
     case.__name__: case
     for case in (
-        *(i_load, i_zero, i_or, i_field, i_lut, i_bytes, i_add, i_shl, i_start, i_dots),
-        *(w_store, w_dots, h_store, h_fix, h_dots, l_sums),
+        *(i_load, i_zero, i_or, i_field, i_insert, i_lut, i_bytes, i_add, i_shl),
+        *(i_start, i_dots, w_store, w_dots, h_store, h_fix, h_dots, l_sums),
     )
 }
