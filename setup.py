@@ -28,6 +28,11 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import NamedTuple
+
+if sys.maxsize < 2**32 or sys.byteorder != "little":
+    found = f"{sys.maxsize.bit_length() + 1}-bit and {sys.byteorder}-endian"
+    sys.exit(f"llamacy needs a 64-bit, little-endian Python; this one is {found}.")
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -40,6 +45,8 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
+    # a Python without a global lock is left without; llamacy has locks of its own
+    "freethreading_compatible": True,
 }
 # One wheel serves every Python from 3.11 on. Free-threaded Pythons have no stable ABI.
 ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -51,24 +58,84 @@ MEMORYVIEWS = "llamacy.kernels.memoryviews"
 BUILT = Path("build/modules")
 
 
-def optimization_flags() -> list[str]:
+class Module(NamedTuple):
+    """A module to compile, and how it differs from others.
+
+    Attributes
+    ----------
+    name : str
+        Its full name; its source is the .pyx of that name, or Cython's own code.
+    flags : tuple of str
+        Flags of its own.
+    threads : bool
+        Whether it uses OpenMP.
+    """
+
+    name: str
+    flags: tuple[str, ...] = ()
+    threads: bool = False
+
+    @property
+    def source(self) -> str:
+        """The file that Cython or, if it is Cython's own, the compiler translates."""
+        end = ".c" if self.name == MEMORYVIEWS else ".pyx"
+        return self.name.replace(".", "/") + end
+
+
+def modules(machine: str, emulated: bool) -> list[Module]:
+    """Return all modules for a machine, those that compile longest first.
+
+    Compilers run side by side, and take the modules in this order.
+    """
+    levels = runpy.run_path("llamacy/kernels/levels/__init__.py")["levels_of"](machine)
+    # the first error names a verb that a level lacks, in verbs.h or where the level's
+    # own header calls it; all others would follow from it
+    first_error = ("-Wfatal-errors", "-Werror=implicit-function-declaration")
+    return [
+        *(
+            Module(f"llamacy.kernels.levels.{level.name}", (*level.flags, *first_error))
+            for level in levels
+            if emulated or not level.emulated
+        ),
+        Module("llamacy.kernels.packing.matrices", threads=True),
+        Module(MEMORYVIEWS),
+        Module("llamacy.ops.plan.steps"),
+        Module("llamacy.ops.plan.runtime", threads=True),
+        Module("llamacy.kernels.roofline", threads=True),
+        Module("llamacy.ops.plan.routing"),
+        Module("llamacy.kernels.cpu"),
+        Module("llamacy.ops.state.kv_pages"),
+        Module("llamacy.ggml.quantization.nearest_points"),
+    ]
+
+
+def optimization_flags(system: str = sys.platform) -> list[str]:
     """Choose every module's flags: fast, with NaN and infinities as in IEEE 754.
 
     -fno-math-errno and -fno-trapping-math let sqrtf and comparisons be vectorised;
     -ffast-math would also let the compiler reorder sums and drop NaN checks.
     """
     flags = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
-    if sys.platform == "win32":
+    if system == "win32":
         return [f"/clang:{flag}" for flag in flags]
     return [*flags, "-g0", "-fvisibility=hidden"]
 
 
+def openmp_flags(system: str = sys.platform) -> list[str]:
+    """Choose the compiler's flags for OpenMP."""
+    if system == "win32":
+        return ["/openmp"]
+    # Apple's compiler has OpenMP, and no option for it
+    return ["-Xpreprocessor", "-fopenmp"] if system == "darwin" else ["-fopenmp"]
+
+
 def openmp() -> dict[str, list[str]]:
-    """Choose the arguments for OpenMP, by platform."""
+    """Choose the arguments for OpenMP on this system, where its library is included."""
+    flags = openmp_flags()
     if sys.platform == "win32":
         clang = shutil.which("clang-cl") or sys.exit("llamacy is built with clang-cl")
         lib = Path(clang).parents[1] / "lib"
-        return {"compile": ["/openmp"], "link": [str(lib / "libomp.lib")]}
+        return {"compile": flags, "link": [str(lib / "libomp.lib")]}
     if sys.platform == "darwin":
         brew = ["brew", "--prefix", "libomp"]
         prefix = os.environ.get("LIBOMP_PREFIX") or subprocess.check_output(
@@ -76,22 +143,21 @@ def openmp() -> dict[str, list[str]]:
         )
         prefix = prefix.strip()
         return {
-            "compile": ["-Xpreprocessor", "-fopenmp", f"-I{prefix}/include"],
+            "compile": [*flags, f"-I{prefix}/include"],
             "link": [f"-L{prefix}/lib", "-lomp"],
         }
-    return {"compile": ["-fopenmp"], "link": ["-fopenmp"]}
+    return {"compile": flags, "link": flags}
 
 
 def extension(
-    module: str, flags: tuple[str, ...] = (), threads: bool = False
+    name: str, flags: tuple[str, ...] = (), threads: bool = False
 ) -> Extension:
-    """Describe one module: its source is the .pyx of its name, or Cython's own code."""
-    end = ".c" if module == MEMORYVIEWS else ".pyx"
+    """Describe one module for setuptools, as `Module` does, for the system at hand."""
     omp = openmp() if threads else {"compile": [], "link": []}
     strip = ["-Wl,-s"] if sys.platform == "linux" else []
     return Extension(
-        module,
-        sources=[module.replace(".", "/") + end],
+        name,
+        sources=[Module(name).source],
         include_dirs=[*INCLUDE_DIRS],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
         py_limited_api=ABI3,
@@ -101,35 +167,25 @@ def extension(
 
 
 def extensions() -> list[Extension]:
-    """Describe all modules for the machine at hand; those that compile longest first.
-
-    Compilers run side by side, and take the modules in this order.
-    """
-    levels = runpy.run_path("llamacy/kernels/levels/__init__.py")["levels_of"](
-        machine()
-    )
+    """Describe all modules for the machine at hand."""
     emulated = os.environ.get("LLAMACY_BUILD_EMULATED") == "1"
-    # the first error names a verb that a level lacks, in verbs.h or where the level's
-    # own header calls it; all others would follow from it
-    first_error = ("-Wfatal-errors", "-Werror=implicit-function-declaration")
-    return [
-        *(
-            extension(
-                f"llamacy.kernels.levels.{level.name}", (*level.flags, *first_error)
-            )
-            for level in levels
-            if emulated or not level.emulated
-        ),
-        extension("llamacy.kernels.packing.matrices", threads=True),
-        extension(MEMORYVIEWS),
-        extension("llamacy.ops.plan.steps"),
-        extension("llamacy.ops.plan.runtime", threads=True),
-        extension("llamacy.kernels.roofline", threads=True),
-        extension("llamacy.ops.plan.routing"),
-        extension("llamacy.kernels.cpu"),
-        extension("llamacy.ops.state.kv_pages"),
-        extension("llamacy.ggml.quantization.nearest_points"),
-    ]
+    return [extension(*module) for module in modules(machine(), emulated)]
+
+
+def translated(described: list[Extension], folder: str) -> list[Extension]:
+    """Translate modules from Cython to C, in a folder."""
+    found: list[Extension] = cythonize(
+        described,
+        build_dir=folder,
+        cache="build/cython-cache",
+        compiler_directives=DIRECTIVES,
+        include_path=["llamacy/kernels"],
+        nthreads=min(os.cpu_count() or 1, 8),
+        shared_utility_qualified_name=MEMORYVIEWS,
+    )
+    for copy in Path(folder).rglob("*.h"):
+        copy.unlink()  # Cython's, which the compiler would find before the original
+    return found
 
 
 def machine() -> str:
@@ -180,17 +236,8 @@ class BuildExt(build_ext):
 
     def finalize_options(self) -> None:
         """Translate Cython to C, here and not in setup(), which an sdist calls too."""
-        self.distribution.ext_modules = cythonize(
-            self.distribution.ext_modules,
-            build_dir="build/cython",
-            cache="build/cython-cache",
-            compiler_directives=DIRECTIVES,
-            include_path=["llamacy/kernels"],
-            nthreads=min(os.cpu_count() or 1, 8),
-            shared_utility_qualified_name=MEMORYVIEWS,
-        )
-        for copy in Path("build/cython").rglob("*.h"):
-            copy.unlink()  # Cython's, which the compiler would find before the original
+        described = self.distribution.ext_modules
+        self.distribution.ext_modules = translated(described, "build/cython")
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
         self.force = True  # build_extension compares more than times

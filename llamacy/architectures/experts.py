@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from llamacy.architectures.parts import Block, Value
 from llamacy.architectures.tensors import Specs, optional, required
 from llamacy.config import Activation, ExpertConfig, LayerConfig
@@ -99,6 +101,7 @@ def mixture(
             n_used=experts.n_used,
             is_normalized=bool(experts.is_normalized),
             activation=activation,
+            limit=experts.limit,
             gating=experts.gating or "softmax",
             scale=experts.scale,
             jitter=experts.jitter,
@@ -113,11 +116,17 @@ def mixture(
 
 def shared_expert(block: Block, x: Value) -> Value:
     """Apply the expert that all rows go through: (M, n_embd) to (M, n_embd)."""
-    network = block.config.feed_forward
+    network, ops = block.config.feed_forward, block.ops
+    limit = 0.0 if network.experts is None else network.experts.shared_limit
     if network.is_gated:
         names = ("ffn_gate_shexp", "ffn_up_shexp")
-        h = block.ops.silu_mul(*(block.network_linear(x, name) for name in names))
+        gate, up = (block.network_linear(x, name) for name in names)
+        if limit:
+            gate = ops.clamp(ops.silu(gate), -math.inf, limit)
+            h = ops.mul(gate, ops.clamp(up, -limit, limit))
+        else:
+            h = ops.silu_mul(gate, up)
     else:
-        activate = getattr(block.ops, network.activation)
+        activate = getattr(ops, network.activation)
         h = activate(block.network_linear(x, "ffn_up_shexp"))
     return block.network_linear(h, "ffn_down_shexp")

@@ -53,6 +53,9 @@ class ExpertConfig:
         best gates.
     n_best : int
         The best gates of a group that are summed, 1 or 2.
+    limit, shared_limit : float
+        The most that silu(gate) is, and up either way, in a token's experts and in the
+        one that all tokens go through; 0 for no bound.
     """
 
     n_expert: int
@@ -68,3 +71,5 @@ class ExpertConfig:
     n_group_used: int = 1
     n_best: int = 2
     n_latent: int = 0
+    limit: float = 0.0
+    shared_limit: float = 0.0

@@ -209,6 +209,7 @@ _RULES: Final = {
             *_LATENT,
             *_KIMI_DELTA,
             *("kda.safe_gate", "kda.gate_lower_bound"),
+            *("swiglu_clamp_exp", "swiglu_clamp_shexp"),
         ),
         gating="sigmoid",
         is_normalized=False,

@@ -11,7 +11,7 @@ from llamacy.chat.calls import ChatOptions
 from llamacy.chat.formats import has_template
 from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError, LlamacyError, UnsupportedCallError
-from llamacy.jobs.rows import Row, fields_of
+from llamacy.jobs.rows import Row, fields_of, to_json
 from llamacy.jobs.tasks import MAX_SEED, Result, Tally, seed_of
 from llamacy.jobs.templates import Template
 from llamacy.model.mixed_calls import (
@@ -120,18 +120,14 @@ class ColumnTask:
     @property
     def identity(self) -> dict[str, Any]:
         """All that results depend on, as values of JSON."""
-        options: dict[str, Any] = {
-            name: value
-            for name, value in self.options.items()
-            if name not in (*_FORMS, "drafting", "logit_bias")
-        }
         params = self._params
-        if params.biases:
-            options["logit_bias"] = [list(pair) for pair in params.biases]
+        options: dict[str, Any] = {
+            name: getattr(params, name, value)  # as it is checked, where it was
+            for name, value in self.options.items()
+            if name not in (*_FORMS, "drafting")
+        }
         if form := params.form:
             options["form"] = [form.kind, form.source, form.is_lenient]
-        if params.stop:
-            options["stop"] = list(params.stop)
         return {
             "prompt": self.prompt,
             "system": self.system,
@@ -237,6 +233,10 @@ class ColumnTask:
             _check_raw(self.options)
         if form := self._params.form:
             grammar_of(form)
+        try:
+            to_json(self.identity)
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"options: wanted values of JSON: {error}") from None
 
 
 def _check_raw(options: Mapping[str, Any]) -> None:

@@ -17,10 +17,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from time import monotonic
 from typing import Any, Final, NamedTuple, Self
 
 from llamacy.arguments import short
@@ -31,6 +31,7 @@ from llamacy.system.locks import is_at, try_lock
 from llamacy.system.whole_files import file_errors, regular_path, sync_folder
 
 _FORM: Final = "llamacy job 1"
+_START: Final = to_json({"is": _FORM})[:-1].encode()
 _MAX_HEADER: Final = 64 * 2**20
 _SYNC_SECONDS: Final = 0.5
 
@@ -86,7 +87,9 @@ class Ledger:
         self._is_begun = False
         self._next = 0  # all rows before it are done
         self._later: set[int] = set()  # of those behind it, the ones that are done
-        self._synced = monotonic()
+        self._timer: threading.Timer | None = None
+        self._is_due = False
+        self._failure: OSError | None = None
         self._end = 0  # of the last whole line
         self._job = {"is": _FORM, **job}
         with file_errors(self.path):
@@ -107,6 +110,7 @@ class Ledger:
         """Close the file, and remove it if there is nothing to go on with."""
         if self._file.closed:
             return
+        self._stop_timer()
         with suppress(OSError):  # the disk is full, as the first error says
             is_empty = os.fstat(self._file.fileno()).st_size == 0
             if is_empty or (self._is_begun and not self.n_done):
@@ -169,15 +173,39 @@ class Ledger:
         self._note(index)
 
     def sync_soon(self) -> None:
-        """Have all results on the disk, if that was not done just before."""
-        if monotonic() - self._synced > _SYNC_SECONDS:
-            self.sync()
+        """Have all results on the disk in half a second, by another thread.
+
+        Raises
+        ------
+        ModelFileError
+            The disk has failed meanwhile.
+        """
+        if self._failure is not None:
+            with file_errors(self.path):
+                raise self._failure
+        if not self._is_due:
+            self._is_due = True
+            self._timer = threading.Timer(_SYNC_SECONDS, self._sync_now)
+            self._timer.daemon = True
+            self._timer.start()
 
     def sync(self) -> None:
         """Have all results on the disk."""
         with file_errors(self.path):
             os.fsync(self._file.fileno())
-        self._synced = monotonic()
+
+    def _sync_now(self) -> None:
+        self._is_due = False  # first: what is written from now on needs another
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._failure = error
+
+    def _stop_timer(self) -> None:
+        """End the other thread, which must not find the file closed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
 
     def results(self) -> Iterator[Entry]:
         """Yield the rows that are done in the order of their positions.
@@ -200,6 +228,7 @@ class Ledger:
 
     def remove(self) -> None:
         """Remove the file, once the output has all that is in it."""
+        self._stop_timer()
         if os.name == "nt":  # an open file cannot be removed there
             self._file.close()
         with file_errors(self.path):
@@ -224,7 +253,9 @@ class Ledger:
         with file_errors(self.path), open(self.path, "rb") as file:
             found = file.readline(_MAX_HEADER)
         if not found.endswith(b"\n") and len(found) < _MAX_HEADER:
-            return b""  # there are no rows behind it
+            is_begun = found[: len(_START)] == _START[: len(found)]
+            if is_begun or not found.strip(b"\0"):
+                return b""  # there are no rows behind it
         _check_same(self.path, found, json.loads(to_json(job)))
         return found
 

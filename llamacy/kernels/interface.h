@@ -281,12 +281,12 @@ typedef struct {
     /* Rows of x in the form that linear() wants for m rows, with as many digits as digits_read()
      * says of its weights. Items are rows. */
     void (*prepare)(const float *x, size_t ldx, int k, int m, /* (m, k) */
-                    int n_digits,                             /* 1, 2, or 3: also in fixed point */
+                    int n_digits,                             /* 0 to 2, plus 4: in fixed point */
                     void *prepared,                           /* out, prepared_bytes(k, m) */
                     int begin, int end);
     size_t (*prepared_bytes)(int k, int m);
     /* Digits that linear() reads of the prepared form of its activations with w; 0: it reads floats;
-     * 3: numbers in fixed point, which are more precise than bfloat16. */
+     * 4: numbers in fixed point, which are more precise than bfloat16. */
     int (*digits_read)(const packed_matrix *w);
     /* y = x @ w.T + bias, or another `epilogue` of it. Items are panels of w. */
     void (*linear)(const linear_args *args, int begin, int end, void *scratch);

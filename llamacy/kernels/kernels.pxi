@@ -81,7 +81,8 @@ cdef extern from "products/fixed.h":
 
     bint reads_fixed(const packed_matrix* w) noexcept nogil
     size_t fixed_bytes(int k, int m) noexcept nogil
-    void store_fixed(fixed_unit* to, vf low, vf high, float peak) noexcept nogil
+    void store_fixed(
+        fixed_unit* to, size_t step, const float* x, int n) noexcept nogil
 
 
 cdef extern from "products/many_rows.h":

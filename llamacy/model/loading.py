@@ -90,7 +90,8 @@ def load(
         generated from waiting long for others' prompts.
     kv_type : {"f16", "f32", "q8_0"}, default "f16"
         How keys and values are kept. ``"q8_0"`` halves the memory of a context, at a
-        small cost in quality; ``"f32"`` doubles it, and is for comparisons.
+        small cost in quality; ``"f32"`` doubles it, and is for comparisons. ``"f16"``
+        is bfloat16 where attention is computed in that.
     quantize : str, optional
         A file type such as ``"Q4_K_M"`` to quantise the weights to, tensor by tensor,
         while they are loaded. By default they stay as they are. If you load a model

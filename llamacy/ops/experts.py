@@ -59,6 +59,8 @@ class Experts(Generic[Weight_co]):
         GELU's erf; ``"clamped_swiglu"``, that of gpt-oss (OpenAI 2025,
         arXiv:2508.10925), is gate * sigmoid(1.702 gate) * (up + 1) with gate at most 7
         and up within -7 .. 7. Without a gate, an operation without constants.
+    limit : float
+        The most that silu(gate) is, and up either way, of ``"swiglu"``; 0 for no bound.
     gating : Gating
         Makes gates of a row's scores.
     scale : float
@@ -84,6 +86,7 @@ class Experts(Generic[Weight_co]):
     gate_bias: Weight_co | None = None
     up_bias: Weight_co | None = None
     down_bias: Weight_co | None = None
+    limit: float = 0.0
     gating: Gating = "softmax"
     scale: float = 1.0
     jitter: float = 0.0

@@ -19,7 +19,7 @@ from llamacy.ops.state.specs import KeyValues, Recurrence
 ELEMENTWISE: Final = (
     *("silu_mul", "gelu_mul", "scale", "softcap", "add", "mul"),
     *("gelu", "gelu_erf", "gelu_quick", "silu", "sigmoid", "softplus"),
-    *("relu", "relu_squared", "xielu"),
+    *("relu", "relu_squared", "xielu", "clamp"),
 )
 """Operations on numbers one by one: `f(x)`, with up to four constants, or `f(x, y)`.
 
@@ -277,6 +277,9 @@ class Ops(Protocol, Generic[Value, Weight]):
 
     def softcap(self, x: Value, cap: float) -> Value:
         """`cap * tanh(x / cap)`: never beyond ±cap (Gemma Team 2024)."""
+
+    def clamp(self, x: Value, least: float, most: float) -> Value:
+        """`max(least, min(most, x))`; either bound may be infinite."""
 
     def gain(self, x: Value, weight: Weight) -> Value:
         """`x * weight`, one factor a column: weight is (n,)."""

@@ -40,6 +40,15 @@ KEYS: dict[str, Any] = {
 }
 LING = KEYS | {"kda__gate_lower_bound": BOUND}
 OF_FAMILY = {"kimi-linear": KEYS, "bailingmoe3": LING}
+LIMIT, SHARED_LIMIT = 0.3, 0.2
+"""So low that most products are beyond."""
+FLASH = LING | {
+    "leading_dense_block_count": 1,
+    "expert_shared_count": 1,
+    "expert_gating_func": 2,
+    "swiglu_clamp_exp": [0.0, LIMIT],
+    "swiglu_clamp_shexp": [0.0, SHARED_LIMIT],
+}
 
 
 @pytest.fixture
@@ -58,9 +67,14 @@ def write(
     return write
 
 
-def made(write: Write, random_tensors: Callable[..., Tensors], family: str) -> Tensors:
+def made(
+    write: Write,
+    random_tensors: Callable[..., Tensors],
+    family: str,
+    keys: dict[str, Any] | None = None,
+) -> Tensors:
     """Make the tensors of a family's model, with a decay in its direction."""
-    with open_gguf(write(family, {}, OF_FAMILY[family])) as file:
+    with open_gguf(write(family, {}, keys or OF_FAMILY[family])) as file:
         architecture, config = read_hyperparameters(file)
     tensors = random_tensors(
         (name, each.shape)
@@ -84,6 +98,9 @@ class Formula:
         for layer, mix in enumerate((self.delta_rule, self.attention)):
             x = x + mix(self.norm(x, f"blk.{layer}.attn_norm"))
             h = self.norm(x, f"blk.{layer}.ffn_norm")
+            if f"blk.{layer}.ffn_gate_inp.weight" in self.t:
+                x = x + self.experts(h)
+                continue
             gate, up = (
                 self.linear(h, f"blk.{layer}.ffn_{part}") for part in ("gate", "up")
             )
@@ -152,6 +169,25 @@ class Formula:
             y = y * sigmoid(self.linear(h, "blk.1.attn_gate"))[..., None]
         return self.linear(y.reshape(len(h), -1), "blk.1.attn_output")
 
+    def experts(self, h: Any) -> Any:
+        """Two of four, chosen by the sigmoids of their scores, and one for all."""
+        gates = sigmoid(self.linear(h, "blk.1.ffn_gate_inp"))
+        y = self.network(h, "shexp", None, SHARED_LIMIT)
+        for row, gate in enumerate(gates):
+            for chosen in np.argsort(-gate)[:2]:
+                found = self.network(h[row], "exps", chosen, LIMIT)
+                y[row] += gate[chosen] * found
+        return y
+
+    def network(self, h: Any, part: str, chosen: Any, limit: float) -> Any:
+        gate, up, down = (
+            self.t[f"blk.1.ffn_{each}_{part}.weight"] for each in ("gate", "up", "down")
+        )
+        if chosen is not None:
+            gate, up, down = gate[chosen], up[chosen], down[chosen]
+        gate = np.minimum(silu(h @ gate.T), limit)
+        return (gate * np.clip(h @ up.T, -limit, limit)) @ down.T
+
 
 def heads(x: Any) -> Any:
     return x.reshape(len(x), N_HEAD, HEAD_DIM)
@@ -200,13 +236,29 @@ def test_a_model_computes_its_formula(
     assert error(logits_of(converted, TOKENS, kind), want) < 5e-5
 
 
+@pytest.mark.parametrize("kind", ["reference", "plan"])
+def test_experts_have_bounds(
+    write: Write, random_tensors: Callable[..., Tensors], kind: str
+) -> None:
+    """As in the makers' code for vLLM: silu(gate) from above, and up both ways."""
+    tensors = made(write, random_tensors, "bailingmoe3", FLASH)
+    want = Formula(tensors, "bailingmoe3").logits()
+    found = logits_of(write("bailingmoe3", tensors, FLASH), TOKENS, kind)
+    assert error(found, want) < 5e-5
+    free = {key: value for key, value in FLASH.items() if "clamp" not in key}
+    assert (
+        error(logits_of(write("bailingmoe3", tensors, free), TOKENS, kind), want) > 0.1
+    )
+
+
 @pytest.mark.parametrize(
     ("family", "key", "value", "named", "kind"),
     [
         ("bailingmoe3", "kda__gate_lower_bound", 0.0, "below 0", FormatError),
         ("bailingmoe3", "kda__gate_lower_bound", "-5", "a number", FormatError),
-        ("bailingmoe3", "swiglu_clamp_exp", [0.0, 7.0], "swiglu", UnsupportedError),
-        ("bailingmoe3", "swiglu_clamp_shexp", [0.0, 7.0], "swiglu", UnsupportedError),
+        ("bailingmoe3", "swiglu_clamp_exp", [0.0, -7.0], "above 0", FormatError),
+        ("bailingmoe3", "swiglu_clamp_shexp", [7.0], "or 2 of them", FormatError),
+        ("kimi-linear", "swiglu_clamp_exp", [0.0, 7.0], "swiglu", UnsupportedError),
         (
             *("bailingmoe3", "rope__dimension_sections", [2, 1, 1, 0]),
             *("dimension_sections", UnsupportedError),

@@ -71,7 +71,6 @@ def test_requests_of_openai_are_answered(shell: Shell, tmp_path: Path) -> None:
         (["--prompt", "{a}", "-f", "x"], "--prompt and --file: wanted one of them"),
         ([*PROMPT, "-s", -1], "--seed: wanted a number from 0, found -1"),
         ([*PROMPT, "--ignore-eos"], "--ignore-eos: not for a batch"),
-        ([*PROMPT, "--choice", "a", "--regex", "b"], "wanted one of"),
         ([*PROMPT, "--chat-template-kwargs", "["], "wanted a JSON object"),
         (["--temp", 0], "--temperature: requests have options of their own"),
         (["more.jsonl"], "wanted an input and an output, found 3 files"),

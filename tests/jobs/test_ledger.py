@@ -10,6 +10,7 @@ import pytest
 
 import llamacy
 from llamacy.jobs.ledger import Entry, Ledger
+from tests.support.waiting import wait_until
 
 JOB: dict[str, dict[str, Any]] = {"input": {"size": 3}, "job": {"seed": 0, "top_k": 4}}
 MODEL = {"weights": "abc"}
@@ -62,6 +63,8 @@ def test_half_a_line_and_what_follows_is_cut_off(target: Path) -> None:
         (b"".join(lines[:2]) + lines[2].replace(b"1", b"2") + lines[3], 1),
         (lines[0], 0),
         (lines[0][:-1], 0),
+        (lines[0][:5], 0),
+        (bytes(99), 0),
         (b"", 0),
     ):
         part.write_bytes(broken)
@@ -88,10 +91,11 @@ def test_another_job_is_refused_by_what_differs(target: Path) -> None:
         with pytest.raises(llamacy.ArgumentError, match="model weights 'abc', not 'd'"):
             ledger.begin(model={"weights": "d"})
     assert part.read_bytes() == whole
-    part.write_text("a text of my own\n")
-    with pytest.raises(llamacy.ArgumentError, match="found another file"):
-        Ledger(str(target), JOB)
-    assert part.read_text() == "a text of my own\n"
+    for mine in ("a text of my own\n", "{", "a"):
+        part.write_text(mine + "x")
+        with pytest.raises(llamacy.ArgumentError, match="found another file"):
+            Ledger(str(target), JOB)
+        assert part.read_text() == mine + "x"
 
 
 def test_one_process_at_a_time_has_it(target: Path) -> None:
@@ -100,6 +104,28 @@ def test_one_process_at_a_time_has_it(target: Path) -> None:
             Ledger(str(target), JOB)
     with begun(target) as ledger:
         ledger.add(*entry(0))
+
+
+def test_results_are_on_the_disk_soon_after(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("llamacy.jobs.ledger._SYNC_SECONDS", 0.001)
+    with begun(target) as ledger:
+        monkeypatch.setattr("os.fsync", synced.append)
+        for index in range(3):
+            ledger.add(*entry(index))
+            ledger.sync_soon()
+            wait_until(lambda: len(synced) > index)  # noqa: B023
+
+        def fail(number: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr("os.fsync", fail)
+        ledger.sync_soon()
+        wait_until(lambda: ledger._failure is not None)
+        with pytest.raises(llamacy.ModelFileError, match="Input/output error"):
+            ledger.sync_soon()
 
 
 def test_nothing_is_left_where_no_row_was_done(target: Path) -> None:

@@ -85,13 +85,13 @@ def test_texts_are_embedded_beside_answers(model: Model) -> None:
 
 def test_a_structured_answer_follows_its_schema(model: Model) -> None:
     pytest.importorskip("llguidance")
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"n": {"enum": [3, 4]}}}
     schema |= {"required": ["n"], "additionalProperties": False}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     body = sum_body(1, 2, response_format=form, max_tokens=30)
     (found,) = outputs(model, line_of("a", body))
     text = found["response"]["body"]["choices"][0]["message"]["content"]
-    assert isinstance(json.loads(text)["n"], int)
+    assert json.loads(text)["n"] in (3, 4)
 
 
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {}}}

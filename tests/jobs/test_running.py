@@ -86,6 +86,7 @@ NEW = {"prompt": PROMPT}
         ({**NEW, "temprature": 1}, "did you mean temperature"),
         ({**NEW, "temperature": -1}, "temperature: wanted"),
         ({**NEW, "tools": [print]}, "tools: not for a column of answers"),
+        ({**NEW, "template_arguments": {"x": {1}}}, "options: wanted values of JSON"),
         ({**NEW, "raw": True, "system": "x"}, "system: raw prompts have no messages"),
         ({**NEW, "limit": 0}, "limit: wanted an integer of at least 1"),
         ({**NEW, "seed": -1}, "seed: wanted"),
@@ -194,12 +195,12 @@ def test_a_row_that_has_changed_meanwhile_is_found(
 def test_a_process_that_is_killed_loses_only_rows_under_way(
     model: Model, tmp_path: Path
 ) -> None:
-    source, target = write_sums(tmp_path / "in.jsonl", SUMS * 8), tmp_path / "o.jsonl"
+    source, target = write_sums(tmp_path / "in.jsonl", SUMS * 5), tmp_path / "o.jsonl"
     words = [str(source), str(target), "--prompt", PROMPT, "-n", "6", "-t", "1"]
     part = tmp_path / "o.jsonl.part"
     with subprocess.Popen([*COMMAND, "batch", "demo", *words], env=ENVIRONMENT) as one:
         deadline = time.monotonic() + 60
-        while n_lines(part) < 10 and time.monotonic() < deadline:
+        while n_lines(part) < 9 and time.monotonic() < deadline:
             time.sleep(0.005)
         one.kill()
     assert one.returncode == -signal.SIGKILL

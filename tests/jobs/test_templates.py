@@ -50,8 +50,10 @@ def test_no_name_reaches_beyond_the_row() -> None:
 
 
 def test_unknown_names_get_a_hint() -> None:
-    with pytest.raises(llamacy.ArgumentError, match="'contry'; did you mean country?"):
-        Template("{contry}", "prompt").check(["city", "country"])
+    with pytest.raises(
+        llamacy.ArgumentError, match="'temprature'; did you mean temperature?"
+    ):
+        Template("{temprature}", "prompt").check(["city", "temperature"])
 
 
 @pytest.mark.parametrize(

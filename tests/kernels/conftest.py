@@ -15,6 +15,7 @@ from llamacy import kernels
 from llamacy.ggml.types import GGMLType, dequantize
 from llamacy.kernels.levels import Level
 from llamacy.kernels.packing.matrices import PackedMatrix, pack, packed_bytes
+from llamacy.ops.plan.kernel_choice import all_digits
 from llamacy.ops.plan.runtime import Program
 from llamacy.ops.plan.step import Step
 from tests.support.random_blocks import FACTORS, random_blocks
@@ -210,7 +211,9 @@ class Steps:
         (m, k), n = x.shape, len(weight.floats)
         y = buffer_of(np.zeros((m, n), np.float32) if before is None else before)
         program, x = self.program(n_threads), buffer_of(x)
-        n_digits = max(program.digits_read(w.packed) for w in (weight, weight2) if w)
+        n_digits = all_digits(
+            program.digits_read(w.packed) for w in (weight, weight2) if w
+        )
         prepared = None
         if n_digits:
             prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)

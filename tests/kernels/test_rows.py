@@ -185,6 +185,15 @@ def test_activations_at_their_ends(steps: Steps, name: str) -> None:
     assert odd[0, 2] == pointwise(steps, name, np.ones((1, 1), np.float32), *constants)
 
 
+@pytest.mark.parametrize("bounds", [(-0.5, 2.0), (-np.inf, 1.0), (0.0, np.inf)])
+def test_clamp(steps: Steps, bounds: tuple[float, float]) -> None:
+    odd = np.array([[-np.inf, -1e30, -0.5, 0, 1, 2, 1e30, np.inf, np.nan]], np.float32)
+    for x in (odd, *(4 * noise(5, n) for n in WIDTHS)):
+        got = pointwise(steps, "clamp", x, *bounds)
+        least, most = map(np.float32, bounds)
+        np.testing.assert_array_equal(got, np.clip(x, least, most))
+
+
 @pytest.mark.parametrize("cap", [0.5, 30.0])
 def test_softcap(steps: Steps, cap: float) -> None:
     for n in (*WIDTHS, 4096, 10_000):

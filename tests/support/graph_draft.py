@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -244,6 +245,12 @@ class Draft:
         x = self.choose() if x is None else x
         return self.push("softcap", (x,), self.widths[x], min(3, self.sizes[x]), cap=8)
 
+    def clamp(self) -> int:
+        x = self.choose()
+        return self.push(
+            "clamp", (x,), self.widths[x], self.sizes[x], least=-math.inf, most=0.5
+        )
+
     def activation(self) -> int:
         x = self.small(self.choose(), 3)
         op = self.draw(strategies.sampled_from([*ACTIVATIONS, "xielu"]))
@@ -394,7 +401,7 @@ ON_ALL_ROWS = (
     *("shared_attention", "latent_attention", "causal_conv", "recurrence"),
 )
 ON_ANY_ROWS = (
-    *("norm", "linear", "gated", "add", "scale", "softcap"),
+    *("norm", "linear", "gated", "add", "scale", "softcap", "clamp"),
     *("residual", "swiglu", "capped", "experts", "sigmoid_gate", "gain", "activation"),
     *("columns", "join", "head_linear", "head_gate"),
 )

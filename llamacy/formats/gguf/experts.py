@@ -85,9 +85,13 @@ def experts_of_layers(
             for layer, number in enumerate(n_used)
         )
     n_dense, period = _n_dense(keys), _period(keys, rules)
+    limits = _limits(keys, rules, ".swiglu_clamp_exp", n_layer)
+    shared_limits = _limits(keys, rules, ".swiglu_clamp_shexp", n_layer)
     return [
         replace(
             experts,
+            limit=limits[layer],
+            shared_limit=shared_limits[layer],
             n_used=n_used[layer],
             n_ff=widths[layer] or max(1, n_ff[layer] // n_used[layer]),
             is_normalized=is_normalized,
@@ -100,6 +104,18 @@ def experts_of_layers(
         else None
         for layer in range(n_layer)
     ]
+
+
+def _limits(
+    keys: Keys, rules: FamilyRules, key: str, n_layer: int
+) -> tuple[float, ...]:
+    """Read a bound for each layer, of what its experts compute; 0 for none."""
+    if key[1:] not in rules.keys or key not in keys:
+        return (0.0,) * n_layer
+    limits = keys.reals_per_layer(key, n_layer)
+    if min(limits) < 0:
+        keys.fail(key, "bounds above 0, or 0 for none", min(limits))
+    return limits
 
 
 def _n_dense(keys: Keys) -> int:

@@ -162,9 +162,10 @@ class Keys:
         wanted = f"a finite number of at most {MAX_SCALE:g}, or {n_layer} of them"
         if not isinstance(found, np.ndarray) or found.dtype.kind != "f":
             self.fail(key, wanted, found)
-        if len(found) != n_layer or not (np.abs(found) <= MAX_SCALE).all():
+        is_fit = self._is_of_layers(found, n_layer)
+        if not is_fit or not (np.abs(found) <= MAX_SCALE).all():
             self.fail(key, wanted, found)
-        return tuple(map(float, found.tolist()))
+        return tuple(map(float, found[:n_layer].tolist()))
 
     def scale(self, key: str, default: float = 1.0) -> float:
         """Read a magnitude."""

@@ -25,7 +25,10 @@ from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 
 NAMES: Final = ("bailingmoe3",)
-_LIMITS: Final = ("expert_swiglu_limit_list", "share_expert_swiglu_limit_list")
+_LIMITS: Final = {
+    "expert_swiglu_limit_list": "swiglu_clamp_exp",
+    "share_expert_swiglu_limit_list": "swiglu_clamp_shexp",
+}
 
 _DECAYS: Final = {"self_attn.f_proj": "ssm_f_a"}
 _GATES: Final = {"self_attn.g_proj": "ssm_g_a"}
@@ -203,13 +206,13 @@ def with_sizes(config: JsonObject) -> JsonObject:
         if (found := config.text(key)) != wanted:
             config.refuse(key, wanted, found)
     _check_rope(config)
-    _check_limits(config, n_layer)
     return kimi_delta.with_kinds(config, kinds, {"topk_method": None, **_sizes(config)})
 
 
 def add_keys(config: JsonObject, architecture: str, metadata: Metadata) -> None:
     """Add the keys that no other family has."""
     kimi_delta.add_keys(config, architecture, metadata)
+    _add_limits(config, architecture, metadata)
     is_safe = config.flag("kda_safe_gate")
     metadata.flag(f"{architecture}.kda.safe_gate", is_safe)
     least = config.real("kda_lower_bound", -MAX_SCALE, -MIN_SCALE)
@@ -231,11 +234,23 @@ def _check_rope(config: JsonObject) -> None:
                 rope.refuse("rope_type", "default", kind)
 
 
-def _check_limits(config: JsonObject, n_layer: int) -> None:
-    """Refuse bounds of what experts compute, which transformers passes over."""
-    for key in _LIMITS:
-        if any(limits := config.items(key)[:n_layer]):
-            config.refuse(key, "null, or 0 in all layers", limits)
+def _add_limits(config: JsonObject, architecture: str, metadata: Metadata) -> None:
+    """Add bounds of what experts compute, which transformers passes over.
+
+    They are computed as in the makers' code for vLLM, and in llama.cpp.
+    """
+    n_layer = config.integer("num_hidden_layers", 1, MAX_LAYERS)
+    for theirs, ours in _LIMITS.items():
+        limits = [0 if each is None else each for each in config.items(theirs)]
+        if not any(limits):
+            continue
+        if len(limits) < n_layer:  # there may be more, of layers that draft
+            config.fail(theirs, f"{n_layer} numbers", len(limits))
+        for limit in limits:
+            is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+            if not is_number or not 0 <= limit <= MAX_SCALE:
+                config.fail(theirs, f"numbers of 0 to {MAX_SCALE:g}", limit)
+        metadata.reals(f"{architecture}.{ours}", limits[:n_layer])
 
 
 def _sizes(config: JsonObject) -> dict[str, int]:

@@ -124,7 +124,8 @@ VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t s
 /* --- a level may have dot products of words, for 16-bit floats (fixed.h) --------------- */
 
 #ifdef HAS_FIXED
-VERB(void,  h_store,      (int16_t *to, vf a));       /* to int16, nearest, ties to even; |a| < 2^15 */
+VERB(void,  h_store,      (int16_t *to, vf a));       /* to int16, nearest, ties to even; |a| < 2^15, or
+                                                           any word if a is NaN */
 VERB(vf,    h_fix,        (int is_bf16, const uint8_t *columns, vi *words)); /* 32 columns of 16 bfloat16, or half
                                                            precision: lane r of words[p] has columns 2p and 2p + 1 of
                                                            row r, in units of lane r of the result: 2^-12 times the

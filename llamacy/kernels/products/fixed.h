@@ -17,8 +17,8 @@
 
 enum { FIXED_MAX = 8191, FIXED_CHUNKS = UNIT_COLS / 2 };
 
-/* The form of activations beyond digits, as prepare() counts them: in fixed point, too. */
-enum { FIXED_FORM = 3 };
+/* Added to the digits that prepare() makes: the form in fixed point, too. */
+enum { FIXED_FORM = 4 };
 
 typedef struct {
     int16_t words[UNIT_COLS];
@@ -32,17 +32,22 @@ INLINE int is_fixed(pack_type type) { return type == PACK_F16 || type == PACK_BF
 
 INLINE size_t fixed_bytes(int k, int m) { return (size_t)m * (size_t)(k / UNIT_COLS) * sizeof(fixed_unit); }
 
-/* Words no greater than FIXED_MAX; NaN becomes that. */
-INLINE vf whole_words(vf x) {
-    return f_max(f_min(f_round(x), f_set1(FIXED_MAX)), f_set1(-FIXED_MAX));
-}
-
-/* Store 32 activations, of which the greatest is `peak`. One that is not finite makes the scale NaN. */
-INLINE void store_fixed(fixed_unit *to, vf low, vf high, float peak) {
-    const vf inverse = f_set1(peak > 1e-30f ? FIXED_MAX / peak : 0);
-    h_store(to->words, whole_words(f_mul(low, inverse)));
-    h_store(to->words + 16, whole_words(f_mul(high, inverse)));
-    to->scale = peak / FIXED_MAX + f_sum(f_fma(low, f_zero(), f_mul(high, f_zero())));
+/* Store a row of n units, `step` apart. If any activation is not finite, all scales are NaN. */
+INLINE void store_fixed(fixed_unit *to, size_t step, const float *x, int n) {
+    vf zeros = f_zero(); /* or NaN */
+    for (int u = 0; u < n; u++) {
+        fixed_unit *unit = to + (size_t)u * step;
+        const vf low = f_load(x + u * UNIT_COLS), high = f_load(x + u * UNIT_COLS + 16);
+        const float peak = f_hmax(f_max(f_abs(low), f_abs(high)));
+        const vf inverse = f_set1(peak > 1e-30f ? FIXED_MAX / peak : 0);
+        h_store(unit->words, f_mul(low, inverse));
+        h_store(unit->words + 16, f_mul(high, inverse));
+        unit->scale = peak * (1.0f / FIXED_MAX);
+        zeros = f_fma(low, f_zero(), f_fma(high, f_zero(), zeros));
+    }
+    const float sum = f_sum(zeros);
+    if (sum != sum)
+        for (int u = 0; u < n; u++) to[(size_t)u * step].scale = sum;
 }
 
 /* One unit of a panel. */
@@ -65,7 +70,7 @@ INLINE void add_fixed(int rows, const fixed_weights *w, const fixed_unit *x, vf 
 
 INLINE int is_fixed(pack_type type) { (void)type; return 0; }
 INLINE size_t fixed_bytes(int k, int m) { (void)k, (void)m; return 0; }
-INLINE void store_fixed(fixed_unit *to, vf low, vf high, float peak) { (void)to, (void)low, (void)high, (void)peak; }
+INLINE void store_fixed(fixed_unit *to, size_t step, const float *x, int n) { (void)to, (void)step, (void)x, (void)n; }
 
 typedef struct { vf scale; } fixed_weights;
 

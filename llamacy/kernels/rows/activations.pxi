@@ -14,6 +14,20 @@ cdef void relu(
             y[m * ldy + i] = 0 if each < 0 else each
 
 
+cdef void clamp(
+    const float* x, size_t ldx, const float* bounds, int n, float* y, size_t ldy,
+    int begin, int end,
+) noexcept nogil:
+    """y = max(bounds[0], min(bounds[1], x))"""
+    cdef int m, i
+    cdef float each, least = bounds[0], most = bounds[1]
+    for m in range(begin, end):
+        for i in range(n):
+            each = x[m * ldx + i]
+            each = most if each > most else each
+            y[m * ldy + i] = least if each < least else each
+
+
 cdef void relu_squared(
     const float* x, size_t ldx, const float* constants, int n, float* y, size_t ldy,
     int begin, int end,

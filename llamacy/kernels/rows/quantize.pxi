@@ -1,5 +1,5 @@
 # Activations to int8, as quantised weights read them: units of 32, of one digit or two; or
-# to both and to fixed point, as F16 and BF16 weights read them at some levels (fixed.h).
+# to fixed point, as F16 and BF16 weights read them at some levels (fixed.h).
 #
 #   scale = max |x| / 127
 #   q     = round(x / scale)
@@ -11,14 +11,12 @@ cdef inline vf digit(vf x) noexcept nogil:
 
 
 cdef inline void quantize_unit(
-    int n_digits, const float* x, quant_unit* unit, fine_unit* fine, fixed_unit* fixed
+    int n_digits, const float* x, quant_unit* unit, fine_unit* fine
 ) noexcept nogil:
     cdef vf low = f_load(x), high = f_load(x + 16), whole_low, whole_high
     cdef float peak = f_hmax(f_max(f_abs(low), f_abs(high)))
     # a zero or subnormal peak would make the inverse infinite
     cdef vf inverse = f_set1(127 / peak if peak > 1e-30 else 0)
-    if n_digits == FIXED_FORM:
-        store_fixed(fixed, low, high, peak)
     low = f_mul(low, inverse)
     high = f_mul(high, inverse)
     whole_low = digit(low)
@@ -53,10 +51,11 @@ cdef void quantize(
         at = quantized_rows(prepared, k, m, row)
         if n_digits == 1:
             quantize_row(1, x + row * ldx, k // UNIT_COLS, &at)
-        elif n_digits == FIXED_FORM:
-            quantize_row(FIXED_FORM, x + row * ldx, k // UNIT_COLS, &at)
-        else:
+        elif n_digits & 3:
             quantize_row(2, x + row * ldx, k // UNIT_COLS, &at)
+        if n_digits & FIXED_FORM:
+            store_fixed(
+                <fixed_unit*>at.fixed, at.step, x + row * ldx, k // UNIT_COLS)
 
 
 cdef inline void quantize_row(
@@ -66,7 +65,7 @@ cdef inline void quantize_row(
     for u in range(n_units):
         quantize_unit(
             n_digits, x + u * UNIT_COLS, <quant_unit*>to.units + u * to.step,
-            <fine_unit*>to.fine + u * to.step, <fixed_unit*>to.fixed + u * to.step)
+            <fine_unit*>to.fine + u * to.step)
     if n_digits > 1:
         drop_digits(<fine_unit*>to.fine, to.step, n_units)
 

@@ -232,7 +232,7 @@ cdef inline void mix_row(
 # The elementwise operations by name, and functions that steps of other operations call.
 # The last row of a table stays zero: searches by name end there.
 
-cdef unary_op UNARY[12]
+cdef unary_op UNARY[13]
 UNARY[0].name, UNARY[0].f = "scale", scale
 UNARY[1].name, UNARY[1].f = "softcap", softcap
 UNARY[2].name, UNARY[2].f = "gelu", gelu
@@ -244,6 +244,7 @@ UNARY[7].name, UNARY[7].f = "relu", relu
 UNARY[8].name, UNARY[8].f = "relu_squared", relu_squared
 UNARY[9].name, UNARY[9].f = "xielu", xielu
 UNARY[10].name, UNARY[10].f = "softplus", softplus
+UNARY[11].name, UNARY[11].f = "clamp", clamp
 assert UNARY[sizeof(UNARY) // sizeof(unary_op) - 1].name is NULL, "UNARY: too small"
 
 cdef binary_op BINARY[6]

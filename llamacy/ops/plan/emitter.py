@@ -6,7 +6,7 @@ from typing import Any
 
 from llamacy.ops.plan.buffers import Buffers
 from llamacy.ops.plan.fusion import Fusion, is_view
-from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.kernel_choice import Kernels, all_digits
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import Buffer, Operand, Step
@@ -157,13 +157,10 @@ class Emitter:
 
     def _digits_read(self, value: Node) -> int:
         """Count the digits of a value's prepared form that matrices read."""
-        return max(
-            (
-                self._kernels.digits_read(user.attributes["weight"])
-                for user in self._graph.users[value]
-                if user.op == "linear"
-            ),
-            default=0,
+        return all_digits(
+            self._kernels.digits_read(user.attributes["weight"])
+            for user in self._graph.users[value]
+            if user.op == "linear"
         )
 
     def _table(self, rope: Rope, of_wanted: bool = False) -> Buffer:

@@ -5,11 +5,12 @@ each row and each of its experts. From there on rows are slots: they are gathere
 multiplied with their experts' matrices, activated and multiplied again, and at last
 each row adds up its own. See experts.h. Where gate or up has an adapter, each of them
 is computed by itself, its adapter's product is added, and then they are activated; as
-is up where there is no gate.
+is up where there is no gate, and both where they have a bound.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from llamacy.ops.adapters import LowRank
 from llamacy.ops.experts import Experts
 from llamacy.ops.plan.buffers import padded
 from llamacy.ops.plan.fusion import GATES
-from llamacy.ops.plan.kernel_choice import Kernels
+from llamacy.ops.plan.kernel_choice import Kernels, all_digits
 from llamacy.ops.plan.observing import Observer
 from llamacy.ops.plan.routing import Routing
 from llamacy.ops.plan.step import Buffer, Operand, Place, Step
@@ -162,7 +163,7 @@ class ExpertSteps:
 
     def _digits(self, *readers: Any) -> int | None:
         """Count the digits of prepared slots that are read; None if none is."""
-        return max(map(self._kernels.digits_read, readers)) or None
+        return all_digits(map(self._kernels.digits_read, readers)) or None
 
 
 class _Products:
@@ -205,14 +206,13 @@ class _Products:
             self.adapted(source, hidden, e.up, e.up_scale, e.up_bias, e.up_adapter)
             slots: dict[str, Operand | None] = {"routes": routes, "x": hidden}
             self.add(e.activation, slots, {"y": hidden}, n=n_ff)
-        elif e.has_adapter_before:
+        elif e.has_adapter_before or e.limit:
             up, gate_scale = _slots("up", routes, n_ff), e.gate_scale
             self.adapted(
                 source, hidden, e.gate, gate_scale, e.gate_bias, e.gate_adapter
             )
             self.adapted(source, up, e.up, e.up_scale, e.up_bias, e.up_adapter)
-            slots = {"routes": routes, "x": hidden, "y": up}
-            self.add(_ACTIVATIONS[e.activation], slots, {"z": hidden})
+            self._join(hidden, up, e)
         else:
             self.add(
                 "experts",
@@ -227,6 +227,19 @@ class _Products:
                 bias2=e.up_bias,
             )
         return hidden
+
+    def _join(self, gate: Buffer, up: Buffer, experts: Experts[Any]) -> None:
+        """Emit the activation of two products, which takes the place of the first."""
+        limit, n, join = experts.limit, experts.up.shape[1], experts.activation
+        slots: dict[str, Operand | None] = {"routes": self._routes, "x": gate}
+        op = _ACTIVATIONS[join] if not limit else "mul"
+        if limit:
+            assert join == "swiglu"
+            self.add("silu", slots, {"y": gate}, n=n)
+            self.add("clamp", slots, {"y": gate}, n=n, constants=(-math.inf, limit))
+            of_up: dict[str, Operand | None] = {"routes": self._routes, "x": up}
+            self.add("clamp", of_up, {"y": up}, n=n, constants=(-limit, limit))
+        self.add(op, {**slots, "y": up}, {"z": gate})
 
     def adapted(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 
@@ -22,7 +23,7 @@ class Kernels(Protocol):
     def digits_read(self, weight: Any) -> int:
         """Count the digits that such products read of them.
 
-        0: they read floats; 3: numbers in fixed point, more precise than bfloat16.
+        0: they read floats; 4: numbers in fixed point, more precise than bfloat16.
         """
 
     def rounds(self, weight: Any) -> bool:
@@ -30,3 +31,16 @@ class Kernels(Protocol):
 
     def prepared_bytes(self, k: int, m: int) -> int:
         """Count the bytes that m rows of k activations take once they are prepared."""
+
+
+def all_digits(read: Iterable[int]) -> int:
+    """Join the digits that products read of one value, or forms in fixed point.
+
+    Parameters
+    ----------
+    read : iterable of int
+        What `digits_read` says of each weight.
+    """
+    read = tuple(read)
+    digits = max((each & 3 for each in read), default=0)
+    return digits | max((each & 4 for each in read), default=0)

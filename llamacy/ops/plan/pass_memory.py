@@ -71,7 +71,7 @@ class _OutlineKernels:
 
     def rounds(self, weight: Any) -> bool:
         """Whether such products round activations to bfloat16 or to less."""
-        return 0 < self.digits_read(weight) < 3
+        return 0 < self.digits_read(weight) < 4
 
 
 def buffer_bytes(

@@ -72,7 +72,7 @@ cdef class Steps:
     def digits_read(self, weight):
         """Count the digits that such products read of them.
 
-        0: they read floats; 3: numbers in fixed point, more precise than bfloat16.
+        0: they read floats; 4: numbers in fixed point, more precise than bfloat16.
         """
         cdef packed_matrix matrix
         if isinstance(weight, PackedExperts):
@@ -83,7 +83,7 @@ cdef class Steps:
 
     def rounds(self, weight):
         """Whether such products round activations to bfloat16 or to less."""
-        return 0 < self.digits_read(weight) < 3
+        return 0 < self.digits_read(weight) < 4
 
     def add(self, added, *, waits=False):
         """Add a step, which follows all steps before it if it `waits`.

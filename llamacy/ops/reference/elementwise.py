@@ -70,6 +70,9 @@ class Elementwise:
         y: Array = np.tanh(x / np.float32(cap)) * np.float32(cap)
         return y
 
+    def clamp(self, x: Array, least: float, most: float) -> Array:
+        return np.clip(x, np.float32(least), np.float32(most))
+
     def add(self, x: Array, y: Array) -> Array:
         return x + y
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.config import Activation
 from llamacy.ops.adapters import LowRank
 from llamacy.ops.batch import Batch, check_positions
 from llamacy.ops.experts import Experts
@@ -241,12 +240,16 @@ class ReferenceOps(Elementwise, Recurrences):
             hidden = getattr(self, e.activation)(up)
         else:
             gate = linear(x, e.gate, e.gate_scale, e.gate_bias, e.gate_adapter)
-            hidden = self._gated(e.activation, gate, up)
+            hidden = self._gated(e, gate, up)
         return linear(hidden, e.down, e.down_scale, e.down_bias, e.down_adapter)
 
-    def _gated(self, activation: Activation, gate: Array, up: Array) -> Array:
+    def _gated(self, experts: Experts[Array], gate: Array, up: Array) -> Array:
+        activation, limit = experts.activation, experts.limit
         if activation == "clamped_swiglu":
             return _clamped_swiglu(gate, up)
+        if limit:
+            y = self.clamp(self.silu(gate), -np.inf, limit)
+            return y * self.clamp(up, -limit, limit)
         if activation == "geglu":
             return self.gelu_mul(gate, up)
         return self.silu_mul(gate, up)

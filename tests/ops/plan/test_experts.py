@@ -141,6 +141,8 @@ MIXTURES = {
     "of all scores": Mixture(is_normalized=False),
     "biases": Mixture(has_biases=True),
     "scales": Mixture(has_biases=True, has_scales=True),
+    "bounded": Mixture(rules={"limit": 0.4}),
+    "bounded, biases": Mixture(rules={"limit": 0.4}, has_biases=True, has_scales=True),
     "clamped": Mixture(activation="clamped_swiglu", has_biases=True),
     "without a gate": Mixture(activation="relu_squared"),
     "without a gate, scales": Mixture(
