@@ -187,11 +187,11 @@ def refusal(target: str) -> str | None:
     home = Path(ziglang.__file__).parent
     command = [
         *(str(home / "zig"), "clang", f"--target={target}", "-ffreestanding"),
-        *("-isystem", str(home / "lib/include"), "-fsyntax-only", "-x", "c"),
-        "llamacy/kernels/packing/packed.h",
+        *("-isystem", str(home / "lib/include"), "-fsyntax-only", "-Wfatal-errors"),
+        *("-x", "c", "llamacy/kernels/levels/compiler.h"),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
-    said = done.returncode and REFUSAL in done.stderr
+    said = done.returncode and REFUSAL in done.stderr.partition("error: ")[2]
     return None if said else f"{target}: wanted {REFUSAL!r}, found\n{done.stderr}"
 
 
