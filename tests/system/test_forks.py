@@ -77,7 +77,9 @@ def _others_may_have(lock: threading.RLock) -> bool:
     """Whether another thread gets the lock at once."""
 
     def take() -> bool:
-        return lock.acquire(blocking=False) and lock.release() is None
+        if got := lock.acquire(blocking=False):
+            lock.release()
+        return got
 
     with ThreadPoolExecutor(1) as other:
         return other.submit(take).result()
