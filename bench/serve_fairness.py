@@ -1,13 +1,14 @@
 """How much of their speed running texts keep while a long prompt is read.
 
     python bench/serve_fairness.py MODEL [-p 6000] [--texts 4] [--rounds 3] [-t 2]
-                                   [--seconds 5] [--peer-python PYTHON]
+                                   [--seconds 5] [--most 50] [--peer-python PYTHON]
 
 Some texts are streamed, first alone; then a long prompt arrives, and the texts' chunks
-are counted until its first token, or for ten times as long; then alone once more, as
+are counted until its first token, or for `--most` seconds; then alone once more, as
 texts become slower the longer they are. Printed is the share that they keep of their
-speed before and after, and the tokens of the prompt that were read a second, of the
-median round. The model's context must hold the prompt.
+speed before and after, the longest time without a chunk of any of them, and the tokens
+of the prompt that were read a second, of the median round. The model's context must
+hold the prompt.
 """
 
 from __future__ import annotations
@@ -32,25 +33,46 @@ class Found(NamedTuple):
     ----------
     share : float
         Speed of the texts beside the prompt, divided by their speed alone.
+    pause : float
+        The longest time without a chunk of any text beside the prompt, in seconds.
     read_rate : float
         Tokens of the prompt read a second; 0 if it was not read to its end.
     """
 
     share: float
+    pause: float
     read_rate: float
 
 
 class Counter:
-    """Counts the chunks of texts."""
+    """Counts the chunks of texts.
+
+    Attributes
+    ----------
+    n : int
+        Chunks so far.
+    pause : float
+        The longest time without one since `rate` was last called, in seconds.
+    """
 
     def __init__(self) -> None:
         self.n = 0
+        self.pause = 0.0
+        self._last = time.perf_counter()
+
+    def note(self) -> None:
+        """Note a chunk."""
+        now = time.perf_counter()
+        self.n += 1
+        self.pause = max(self.pause, now - self._last)
+        self._last = now
 
     async def rate(
         self, seconds: float, end: asyncio.Future[Any] | None = None
     ) -> float:
         """Return the chunks a second, until `end` or for `seconds`."""
         began, before = time.perf_counter(), self.n
+        self.pause = 0.0
         if end is None:
             await asyncio.sleep(seconds)
         else:
@@ -64,7 +86,8 @@ async def stream(url: str, body: dict[str, Any], counter: Counter) -> None:
         if response.status != 200:
             raise SystemExit(f"{url}: {await response.json()}")
         async for event in response.events():
-            counter.n += any(choice["text"] for choice in event["choices"])
+            if any(choice["text"] for choice in event["choices"]):
+                counter.note()
 
 
 async def run_round(
@@ -83,7 +106,7 @@ async def run_round(
     began = time.perf_counter()
     long = {"prompt": prompt, "max_tokens": 1, "temperature": 0}
     reading = asyncio.ensure_future(stream(url, fields | long, other))
-    beside = await counter.rate(10 * options.seconds, reading)
+    beside, pause = await counter.rate(options.most, reading), counter.pause
     seconds, is_read = time.perf_counter() - began, reading.done()
     reading.cancel()
     alone = (alone + await counter.rate(options.seconds)) / 2
@@ -95,7 +118,7 @@ async def run_round(
     for error in ended:
         if isinstance(error, (Exception, SystemExit)):
             raise error
-    return Found(beside / alone, len(prompt) / seconds if is_read else 0.0)
+    return Found(beside / alone, pause, len(prompt) / seconds if is_read else 0.0)
 
 
 def arguments() -> argparse.Namespace:
@@ -108,6 +131,7 @@ def arguments() -> argparse.Namespace:
     add("--texts", type=int, default=4, metavar="N")
     add("--rounds", type=int, default=3, metavar="N")
     add("--seconds", type=float, default=5, metavar="N", help="that texts run alone")
+    add("--most", type=float, default=50, metavar="N", help="that the prompt is read")
     add("--peer-python", metavar="PYTHON", help="has xllamacpp")
     return parser.parse_args()
 
@@ -136,8 +160,12 @@ def main() -> None:
                 found[name].append(one)
     for name, rounds in found.items():
         share = median(one.share for one in rounds)
+        pause = median(one.pause for one in rounds)
         rate = median(one.read_rate for one in rounds)
-        print(f"{name:16}{share:6.1%} of their speed, {rate:7.1f} tokens read a second")
+        print(
+            f"{name:16}{share:6.1%} of their speed, {pause:5.2f} s the longest pause, "
+            f"{rate:7.1f} tokens read a second"
+        )
 
 
 if __name__ == "__main__":

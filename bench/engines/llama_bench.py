@@ -50,7 +50,7 @@ class LlamaBench:
         return n_texts == 1 or self._batched.exists()
 
     def seconds(self, test: str, n_tokens: int, n_texts: int = 1) -> float:
-        """Measure `"pp"`, or `"tg"` of so many texts at once."""
+        """Measure `"pp"`, or `"tg"` of `n_texts` texts at once."""
         if n_texts > 1:
             return self._seconds_together(n_tokens, n_texts)
         depth = self._job["depth"]

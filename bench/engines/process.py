@@ -39,7 +39,7 @@ class EngineProcess:
         return True
 
     def seconds(self, test: str, n_tokens: int, n_texts: int = 1) -> float:
-        """Ask for `"pp"`, or `"tg"` of so many texts at once, when all is quiet."""
+        """Ask for `"pp"`, or `"tg"` of `n_texts` texts, when all cores are quiet."""
         sleep(PAUSE_SECONDS)
         return float(self._ask([test, n_tokens, n_texts]))
 

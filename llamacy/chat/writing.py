@@ -15,7 +15,7 @@ from llamacy.chat.reply.style import is_token
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
-from llamacy.chat.variables import takes_tools
+from llamacy.chat.variables import functions_of, takes_functions, takes_tools
 from llamacy.chat.written_calls import with_written_calls
 from llamacy.errors import ArgumentError, ChatTemplateError
 
@@ -102,7 +102,9 @@ class Writer:
             # the text of the vocabulary's own token stays that token
             if name not in self._special or value != self._special[name]
         }
-        if tools:
+        if takes_functions(form.template):
+            self._variables = functions_of(tools) | self._variables
+        elif tools:
             self._variables["tools"] = list(tools)
 
     def __call__(self, messages: list[dict[str, Any]]) -> list[int]:

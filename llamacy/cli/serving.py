@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Collection
@@ -12,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from llamacy.cli.certificates import Certificate
+from llamacy.cli.connections import Connection
 
 _GIVE_UP_SECONDS = 5  # for connections to close once they are answered
 
@@ -43,6 +45,8 @@ def run_server(
         application,
         host=host,
         port=port,
+        http=Connection,
+        ws="none",
         access_log=False,
         log_config=None,
         log_level="warning",
@@ -53,6 +57,9 @@ def run_server(
         ssl_keyfile=None if certificate is None else certificate.key,
     )
     server = Server(config, application, names)
+    # what is loaded stays: looking through it for garbage would hold up all requests
+    gc.collect()
+    gc.freeze()
     server.run()
     if server.force_exit:
         raise SystemExit(130)

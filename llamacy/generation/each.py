@@ -131,7 +131,7 @@ class Each(Iterator[Finished[ResultT_co]], Generic[ResultT_co]):
             self._takes_more = False
             return None
         job = self._jobs.begin(index, prompt)
-        if job.error is not None:
+        if not job.requests:
             self._tally.skip()
             return job
         self._in_flight.update(dict.fromkeys(job.requests))

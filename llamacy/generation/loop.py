@@ -114,6 +114,18 @@ class Loop:
         n_active = self._scheduler.max_active
         return 2 * n_active if self._max_waiting is None else n_active
 
+    def check_room(self) -> None:
+        """Check that a request could be added: see `Worker.check_room`."""
+        with self._starting:
+            self._check_queue()
+
+    @property
+    def n_capacity(self) -> int | None:
+        """Most requests that run and wait: see `Worker.n_capacity`."""
+        if self._max_waiting is None:
+            return None
+        return self._scheduler.max_active + self._max_waiting
+
     def _count_unfinished(self) -> int:
         # In this order no request is left out, whatever the thread does meanwhile; but
         # for a moment one may count twice, unless `_starting` is held.

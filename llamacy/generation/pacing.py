@@ -7,7 +7,9 @@ tokens would hold them up for a minute, so that
 
 - short prompts come before long ones;
 - after each pass that reads a long prompt beside texts of other calls, the texts grow
-  alone for a little longer than that pass took. They keep half of their speed.
+  alone for a little longer than that pass took. They keep half of their speed;
+- such a pass reads fewer tokens where they take long, at the end of a very long prompt
+  or in a large model, so that the texts do not stand still for seconds.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Final
+from weakref import WeakSet
 
-from llamacy.generation.parts import Part
+from llamacy.generation.parts import MAX_READ_BESIDE, Part
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.stages import Stage
 
@@ -28,15 +31,30 @@ ALONE: Final = 1.25
 """How much longer texts grow alone than a pass took that read beside them: reading
 leaves the caches with other things in them, and their first passes are slower."""
 
+BESIDE_SECONDS: Final = 0.5
+"""Most time that reading may add to a pass, unless fewer tokens are not worth it."""
+
+MIN_READ_BESIDE: Final = 32
+"""Tokens of a long prompt that a pass reads at the least."""
+
 MOST_SKIPPED: Final = 3
 """Passes that short prompts may fill before a long one comes first."""
 
 
 class Pacing:
-    """Decides when long prompts are read, by the time that passes have taken."""
+    """Decides when long prompts are read, by the time that passes have taken.
+
+    Attributes
+    ----------
+    n_beside : int
+        Most tokens of prompts to read in a pass in which texts grow, too.
+    """
 
     def __init__(self) -> None:
+        self.n_beside = MAX_READ_BESIDE
+        self._long = WeakSet[AnyRequest]()  # to their ends, which are as slow to read
         self._owed = 0.0  # seconds that texts may still grow alone
+        self._alone = 0.0  # seconds of the last pass in which they did
         self._n_skipped = 0
 
     def arranged(self, requests: Sequence[AnyRequest]) -> Sequence[AnyRequest]:
@@ -47,8 +65,11 @@ class Pacing:
         requests : sequence of Request
             The active ones.
         """
-        long = [one for one in requests if _is_long(one)]
+        reading = [one for one in requests if one.stage is Stage.READING]
+        long = [one for one in reading if one in self._long or one.n_unread > LONG]
+        self._long = WeakSet(long)
         if not long:
+            self.n_beside = MAX_READ_BESIDE
             return requests
         others = [one for one in requests if one not in long]
         if self._owed > 0:
@@ -71,25 +92,30 @@ class Pacing:
         parts : sequence of Part
             The rows of the pass.
         """
-        read = [part.request for part in parts if _is_long(part.request)]
+        read = [part.request for part in parts if part.request in self._long]
         growing = [part.request for part in parts if part.is_decode]
         is_shared = any(_is_beside_others(one, growing) for one in read)
         if read:
             self._n_skipped = 0
-        elif any(map(_is_long, requests)):
+        elif any(one in self._long for one in requests):
             self._n_skipped += 1
         started = perf_counter()
         yield
         seconds = perf_counter() - started
         if is_shared:
             self._owed = ALONE * seconds
-        else:
-            self._owed = max(0.0, self._owed - seconds)
+            self._fit(seconds - self._alone)
+            return
+        self._owed = max(0.0, self._owed - seconds)
+        if len(growing) == len(parts):
+            self._alone = seconds
 
-
-def _is_long(request: AnyRequest) -> bool:
-    """Whether many tokens are still to be read."""
-    return request.stage is Stage.READING and request.n_unread > LONG
+    def _fit(self, added: float) -> None:
+        """Choose how much is read beside texts by the time that it has added."""
+        if added > BESIDE_SECONDS:
+            self.n_beside = max(MIN_READ_BESIDE, self.n_beside // 2)
+        elif added < BESIDE_SECONDS / 4:
+            self.n_beside = min(MAX_READ_BESIDE, self.n_beside * 2)
 
 
 def _is_beside_others(request: AnyRequest, growing: Sequence[AnyRequest]) -> bool:

@@ -80,6 +80,7 @@ def choose_parts(
     limits: Limits,
     costs: RowCosts,
     proposer: Proposer[Any] | None = None,
+    n_beside: int = MAX_READ_BESIDE,
 ) -> list[Part]:
     """Choose the rows of the next pass: those of texts that grow, then of prompts.
 
@@ -93,12 +94,14 @@ def choose_parts(
         The costs of passes, which decide how much is drafted.
     proposer : Proposer, optional
         Drafts all texts together.
+    n_beside : int
+        Most prompt rows where texts grow, too.
     """
     growing = _growing(requests, limits.n_decode)
     parts = _decode_parts(growing, limits, costs, proposer)
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
-        room = min(room, MAX_READ_BESIDE)
+        room = min(room, n_beside)
     others = [one for one in requests if one not in growing]
     return parts + _prefill_parts(others, room, limits.n_scored)
 

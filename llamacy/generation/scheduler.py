@@ -206,7 +206,10 @@ class Scheduler:
 
     def _run_pass(self) -> None:
         requests = self._pacing.arranged(self._active)
-        parts = choose_parts(requests, self._limits, self.costs, self._proposer)
+        n_beside = self._pacing.n_beside
+        parts = choose_parts(
+            requests, self._limits, self.costs, self._proposer, n_beside
+        )
         if not parts:
             return
         if len(parts) >= self._limits.n_decode:  # next time it is the others' turn

@@ -101,6 +101,23 @@ class Worker:
         """
         return self._loop.n_in_flight
 
+    def check_room(self) -> None:
+        """Check that one more request would be taken now.
+
+        `submit` checks that, too; before it, a prompt need not be tokenized.
+
+        Raises
+        ------
+        BusyError
+            As many requests as may wait do so already.
+        """
+        self._loop.check_room()
+
+    @property
+    def n_capacity(self) -> int | None:
+        """Most requests that run and wait at once; None if there is no bound."""
+        return self._loop.n_capacity
+
     @property
     def reading(self) -> Reading:
         """The adapters that texts are read with."""

@@ -46,6 +46,11 @@ def load_shared(source: str | os.PathLike[str], options: dict[str, Any]) -> Mode
     return model
 
 
+def name_of(model: Model) -> str:
+    """Return a model's own name, or its file's."""
+    return model.config.name or os.path.basename(model.path)
+
+
 def _is_open(model: Model) -> bool:
     try:
         return model.engine is not None
@@ -76,12 +81,6 @@ class HeldModel(LoadFields):
             self._held = self._load()
         model: Model = self._held
         return model
-
-    @property
-    def model_name(self) -> str:
-        """The model's own name, or its file's."""
-        model = self.loaded
-        return model.config.name or os.path.basename(model.path)
 
     def _load(self) -> Model:
         options = self.load_options()
@@ -125,3 +124,8 @@ class HeldModel(LoadFields):
 
 class LoadedModel(SamplingFields, HeldModel):
     """The fields of an adapter that generates: a model, and how to sample."""
+
+    @property
+    def model_name(self) -> str:
+        """The model's own name, or its file's."""
+        return name_of(self.loaded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -11,7 +12,7 @@ from llamacy.chat.calls import ChatOptions
 from llamacy.chat.formats import has_template
 from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError, LlamacyError, UnsupportedCallError
-from llamacy.jobs.rows import Row, fields_of, to_json
+from llamacy.jobs.rows import Row, fields_of
 from llamacy.jobs.tasks import MAX_SEED, Result, Tally, seed_of
 from llamacy.jobs.templates import Template
 from llamacy.model.mixed_calls import (
@@ -234,7 +235,7 @@ class ColumnTask:
         if form := self._params.form:
             grammar_of(form)
         try:
-            to_json(self.identity)
+            json.dumps(self.identity)
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"options: wanted values of JSON: {error}") from None
 

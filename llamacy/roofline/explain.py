@@ -135,8 +135,12 @@ def explain_draft(
         Of a loaded model that has such a head.
     n_past : int
         Tokens of the text, at least 1.
-    repetitions, limits, with_limits
-        As for `explain`.
+    repetitions : int
+        Passes that are timed; seconds are medians.
+    limits : Roofline or None
+        The machine's limits if they are known; None measures them.
+    with_limits : bool
+        False does without limits.
 
     Raises
     ------

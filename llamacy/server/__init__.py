@@ -16,6 +16,7 @@
     responses       JSON, and streams of server-sent events
     leaving         clients that hang up
     lengths         prompts that cannot fit into the context
+    capacity        a model's queue, looked at before a prompt is tokenized
     joining         several streams as one
     calls           answers that may have only one tool call
     reading_progress  the share of a prompt that has been read

@@ -35,6 +35,7 @@ from llamacy.server.ollama import catalogue
 from llamacy.server.ollama import chat as ollama_chat
 from llamacy.server.ollama import embedding as ollama_embedding
 from llamacy.server.ollama.generate import generate
+from llamacy.server.ollama.managing import REFUSED
 from llamacy.server.ollama.pull import pull
 from llamacy.server.openai.chat import chat
 from llamacy.server.openai.completions import completions
@@ -59,7 +60,7 @@ QUIET_SECONDS: Final = 10.0
 
 Endpoint = Callable[[Request], Awaitable[Any]]
 
-_ROUTES: Final = (
+_ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/v1/models", model_list),
     ("GET", "/v1/models/{name:path}", one_model),
     ("POST", "/v1/chat/completions", chat),
@@ -79,6 +80,7 @@ _ROUTES: Final = (
     ("GET", "/api/tags", catalogue.tags),
     ("GET", "/api/ps", catalogue.running),
     ("GET", "/api/version", catalogue.version),
+    *REFUSED,
     ("GET", "/v1/responses/{id}", stored_response),
     ("DELETE", "/v1/responses/{id}", remove_response),
 )
@@ -241,5 +243,5 @@ def _cors(origins: Collection[str]) -> Middleware:
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["x-request-id", "retry-after"],
+        expose_headers=["x-request-id", "request-id", "retry-after"],
     )

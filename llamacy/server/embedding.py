@@ -10,6 +10,7 @@ from starlette.requests import Request
 from llamacy.errors import LlamacyError
 from llamacy.generation.embedding.vectors import Embeddings, vector_of_each
 from llamacy.model.model import Model
+from llamacy.server.capacity import check_capacity
 from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.leaving import unless_gone
 from llamacy.server.lengths import check_lengths
@@ -44,6 +45,7 @@ async def embedded(
     """
     name, model = named
     try:
+        check_capacity(model)
         if not options.get("truncate"):
             await check_lengths(model, ([text] for text in texts))
         work = model.aembed(list(texts), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,6 +30,10 @@ _BUSY_SECONDS: Final = 2
 
 _NEVER: Final = {"x-should-retry": "false"}
 _SOON: Final = {"retry-after": str(_BUSY_SECONDS)}
+
+_JSON_NAMES: Final = {"True": "true", "False": "false", "None": "null"}
+_QUOTED: Final = r"(?<!\w)'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
+_PYTHON_NAME: Final = re.compile(rf"{_QUOTED}|\b({'|'.join(_JSON_NAMES)})\b")
 
 _logger = logging.getLogger("llamacy.server")
 
@@ -80,7 +85,7 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
     """
     if isinstance(error, Refusal):
         return error
-    message = str(error)
+    message = in_json_names(str(error))
     match error:
         case ContextLengthError():
             code = "context_length_exceeded"
@@ -110,6 +115,21 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
             return Refusal(500, message, code="server_error", headers=_NEVER)
     _logger.error("a request failed", exc_info=error)
     return Refusal(500, "the server failed", code="server_error", headers=_NEVER)
+
+
+def in_json_names(message: str) -> str:
+    """Return a message with JSON's names of values in the place of Python's.
+
+    Quoted texts stay as they are.
+
+    Examples
+    --------
+    >>> in_json_names("stream: wanted True or False, found {'True': None}")
+    "stream: wanted true or false, found {'True': null}"
+    """
+    return _PYTHON_NAME.sub(
+        lambda found: _JSON_NAMES[found[1]] if found[1] else found[0], message
+    )
 
 
 def no_memory(n_bytes: int, max_bytes: int, *, can_wait: bool) -> Refusal:

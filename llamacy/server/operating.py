@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -24,16 +23,19 @@ async def tokenize(request: Request) -> JSON:
     service = service_of(request)
     asked = tokenize_request(await service.body(request))
     _, model = await service.model(request, asked.model)
-    ids = await asyncio.to_thread(
-        model.tokenize,
-        asked.text,
-        add_bos=None if asked.add_special else False,
-        parse_special=asked.parse_special,
-    )
-    if not asked.with_pieces:
-        return JSON({"tokens": ids})
-    pieces = [{"id": id, "piece": model.tokenizer.piece(id)} for id in ids]
-    return JSON({"tokens": pieces})
+
+    def response() -> JSON:
+        ids = model.tokenize(
+            asked.text,
+            add_bos=None if asked.add_special else False,
+            parse_special=asked.parse_special,
+        )
+        if not asked.with_pieces:
+            return JSON({"tokens": ids})
+        pieces = [{"id": id, "piece": model.tokenizer.piece(id)} for id in ids]
+        return JSON({"tokens": pieces})
+
+    return await service.aside(response)
 
 
 async def detokenize(request: Request) -> JSON:
@@ -42,9 +44,10 @@ async def detokenize(request: Request) -> JSON:
     asked = detokenize_request(await service.body(request))
     _, model = await service.model(request, asked.model)
     try:
-        return JSON({"content": await asyncio.to_thread(model.detokenize, asked.ids)})
+        text = await service.aside(lambda: model.detokenize(asked.ids))
     except ArgumentError as error:
         raise ArgumentError(str(error).replace("ids:", "tokens:", 1)) from None
+    return JSON({"content": text})
 
 
 async def apply_template(request: Request) -> JSON:
@@ -54,9 +57,13 @@ async def apply_template(request: Request) -> JSON:
     _, model = await service.model(request, asked.model)
     given = asked.options
     options = {name: given[name] for name in _PROMPT_OPTIONS if name in given}
-    ids = await asyncio.to_thread(model.chat_prompt, asked.messages, **options)
-    prompt = model.tokenizer.decode(ids, skip_special=False)
-    return JSON({"prompt": prompt, "n_tokens": len(ids)})
+
+    def response() -> JSON:
+        ids = model.chat_prompt(asked.messages, **options)
+        prompt = model.tokenizer.decode(ids, skip_special=False)
+        return JSON({"prompt": prompt, "n_tokens": len(ids)})
+
+    return await service.aside(response)
 
 
 async def props(request: Request) -> JSON:

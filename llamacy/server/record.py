@@ -13,6 +13,7 @@ from llamacy.printable import printable
 from llamacy.results import Usage
 
 _KEY = "llamacy.record"
+_ID_HEADERS = (b"x-request-id", b"request-id")  # OpenAI's clients read one, Anthropic's
 
 _logger = logging.getLogger("llamacy.server.access")
 
@@ -54,7 +55,8 @@ class Record:
         """Send a message of the response, with the request's id among the headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], (b"x-request-id", self._id.encode())]
+            ids = [(name, self._id.encode()) for name in _ID_HEADERS]
+            headers = [*message["headers"], *ids]
             message = {**message, "headers": headers}
         await self._send(message)
 

@@ -6,17 +6,23 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
+from llamacy.results import Completion
 from llamacy.server.leaving import ClientGone, departs, end
+
+MadeT = TypeVar("MadeT")
 
 STALLED_SECONDS: Final = 120.0
 """Seconds without a byte that the client takes, after which it counts as gone.
 
 Its text is parked all the while, but holds its memory.
 """
+
+MANY: Final = 1000
+"""Log-probabilities that take some milliseconds to write."""
 
 _EVENT_STREAM = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -36,6 +42,26 @@ def dumped(value: object) -> bytes:
     """Return a value as compact JSON, in UTF-8."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")  # of halves of surrogates
+
+
+def dumped_in_parts(value: object) -> bytes:
+    """Return the same; the items of lists in an object are written one by one.
+
+    The encoder of a large value holds up all threads until it has ended.
+    """
+    if not isinstance(value, Mapping):
+        return dumped(value)
+    written = [
+        dumped(key)
+        + b":"
+        + (
+            b"[%s]" % b",".join(map(dumped, inner))
+            if isinstance(inner, list)
+            else dumped(inner)
+        )
+        for key, inner in value.items()
+    ]
+    return b"{%s}" % b",".join(written)
 
 
 def event(value: object, name: str = "") -> bytes:
@@ -69,7 +95,7 @@ class JSON:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._body = dumped(value)
+        self._body = dumped_in_parts(value)
         self._status = status
         self._headers = {
             "content-type": "application/json",
@@ -82,6 +108,26 @@ class JSON:
         await send(_start(self._status, self._headers))
         body = b"" if scope["method"] == "HEAD" else self._body
         await send({"type": "http.response.body", "body": body})
+
+
+async def made(make: Callable[[], MadeT], texts: Iterable[Completion]) -> MadeT:
+    """Return what `make` returns; call it on another thread if that may take long.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a response, or its value.
+    texts : iterable of Completion
+        The texts in it, whose log-probabilities may be many.
+    """
+    is_large = sum(map(_n_likely, texts)) >= MANY
+    return await asyncio.to_thread(make) if is_large else make()
+
+
+def _n_likely(text: Completion) -> int:
+    """Count the log-probabilities of a text, those of other tokens included."""
+    lists = [text.logprobs or (), text.prompt_logprobs or ()]
+    return sum(1 + len(one.top) for each in lists for one in each if one)
 
 
 class Events:

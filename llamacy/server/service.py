@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ from llamacy.server.openai.stored import Store
 from llamacy.server.record import record_of
 
 TextT = TypeVar("TextT", bound=Completion)
+LookT = TypeVar("LookT")
+
+MOST_LOOKS: Final = 2
+"""Threads that look at texts at a time."""
 
 PROGRESS_SECONDS: Final = 1.0
 """Seconds between chunks about the progress, where they were asked for."""
@@ -45,6 +50,8 @@ class Service:
         Seconds of silence after which a stream gets a comment.
     store : Store
         Responses that later ones may go on from.
+    looking : Semaphore
+        Bounds the threads that look at texts without generating any: see `aside`.
     """
 
     models: Models
@@ -52,10 +59,27 @@ class Service:
     max_body: int
     quiet_seconds: float
     store: Store = field(default_factory=Store)
+    looking: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(MOST_LOOKS)
+    )
 
     async def body(self, request: Request) -> Any:
         """Return the value of a request's JSON body; see `json_body`."""
         return await json_body(request, self.max_body)
+
+    async def aside(self, look: Callable[[], LookT]) -> LookT:
+        """Call a function that may take seconds on another thread.
+
+        A few at a time, so that prompts, which the same threads tokenize, need not wait
+        for many of them.
+
+        Parameters
+        ----------
+        look : callable
+            Tokenizes, or counts tokens, of a text of any length.
+        """
+        async with self.looking:
+            return await asyncio.to_thread(look)
 
     async def model(self, request: Request, name: str) -> tuple[str, Model]:
         """Return a model and its name, for one request; see `Models.use`."""

@@ -1,4 +1,4 @@
-"""What ik_llama.cpp's benchmarks print is read; stand-ins print what they printed."""
+"""Figures of ik_llama.cpp's benchmarks are read; stand-ins print what these printed."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -302,3 +303,20 @@ def test_valid_tool_calls_are_not_logged(
     caplog.set_level(logging.DEBUG, "llamacy")
     puppet.chat(PROMPT, tools=[weather], **saying(puppet, CALLS["hermes"]))
     assert {message.partition(":")[0] for message in caplog.messages} == {"pass"}
+
+
+def test_a_template_may_take_functions_as_json(puppet: llamacy.Model) -> None:
+    """As Firefunction's does; the caller's own variables come first."""
+    template = "functools[ {{ functions }} | {{ datetime }} | {{ messages[0].content }}"
+
+    def written(**options: Any) -> list[str]:
+        ids = puppet.chat_prompt("Warm?", chat_format=template, **options)
+        return puppet.tokenizer.decode(ids).split(" | ")
+
+    functions, today, _ = written(tools=[weather])
+    (function,) = json.loads(functions.partition("[ ")[2])
+    assert function["name"] == "weather"
+    assert list(function["parameters"]["properties"]) == ["city", "days"]
+    assert datetime.strptime(today, "%Y-%m-%d").year > 2025
+    assert written()[0] == "functools[ []"
+    assert written(template_arguments={"datetime": "Monday"})[1] == "Monday"

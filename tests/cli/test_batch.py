@@ -11,6 +11,7 @@ import pytest
 
 import llamacy
 from llamacy.cli.batch import span
+from llamacy.jobs import run
 from tests.support.jobs import line_of, read_lines, sum_body, write_sums
 
 Shell = Callable[..., Any]
@@ -47,7 +48,7 @@ def test_options_are_those_of_the_library(
     options: dict[str, Any] = {"max_tokens": 4, "top_k": 0, "temperature": 1.5}
     options |= {"stop": "zzz", "logit_bias": {5: float("-inf")}, "seed": 5}
     with llamacy.load("demo", n_ctx=128, n_threads=1) as model:
-        llamacy.jobs.run(
+        run(
             model, source, wanted, prompt="{a}\n{b}", raw=True, answer="more", **options
         )
     assert target.read_bytes() == wanted.read_bytes()

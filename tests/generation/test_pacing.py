@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from llamacy.generation import pacing
 from llamacy.generation.completions import completion
 from llamacy.generation.mailbox import ThreadMailbox
-from llamacy.generation.pacing import LONG, MOST_SKIPPED
+from llamacy.generation.pacing import ALONE, BESIDE_SECONDS, LONG, MOST_SKIPPED
 from llamacy.generation.parts import MAX_READ_BESIDE
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.scheduler import Scheduler
@@ -24,13 +26,13 @@ ANSWERS = {
 
 
 class Timed(ScriptedExecutor):
-    """Passes take 5 seconds, and another for each row."""
+    """Passes take 5 ms, and another for each row."""
 
     seconds = 0.0
 
     @staticmethod
     def cost(n_rows: int) -> float:
-        return 5.0 + n_rows
+        return (5 + n_rows) / 1000
 
     def forward(
         self, batch: Batch, logits: NDArray[np.float32] | None = None
@@ -64,6 +66,53 @@ def test_texts_keep_half_of_their_speed_while_a_long_prompt_is_read(
     assert 0.49 < alone / seconds < 0.6
     assert completion(long).text == "ok"
     assert max(executor.passes) == MAX_READ_BESIDE + 3
+
+
+class Slowing(ScriptedExecutor):
+    """Tokens of a prompt take the longer, the more were read before.
+
+    Attributes
+    ----------
+    taken : list of float
+        The seconds of each pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ANSWERS, n_batch=512)
+        self.taken: list[float] = []
+        self._n_read = 0
+
+    def forward(
+        self, batch: Batch, logits: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        n_prompt = len(batch.tokens) - len(set(batch.sequences))
+        self._n_read += n_prompt
+        self.taken.append(0.1 + n_prompt * self._n_read * 5e-6)
+        return super().forward(batch, logits)
+
+
+def test_a_prompt_that_becomes_slower_leaves_texts_their_time_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    executor = Slowing()
+    monkeypatch.setattr(pacing, "perf_counter", lambda: sum(executor.taken))
+    options: dict[str, Any] = {"max_tokens": 5000, "drafting": False}
+    texts = [request(f"text {i}", n_ctx=9000, **options) for i in range(3)]
+    long = request(PROMPT, n_ctx=9000)
+    scheduler = Scheduler(executor, PrefixCache(0))
+    add(scheduler, *texts)
+    scheduler.step()
+    add(scheduler, long)
+    while not long.is_settled:
+        scheduler.step()
+    taken, reads = np.array(executor.taken), np.array(executor.passes) > 4
+    assert max(taken) < 2 * BESIDE_SECONDS
+    first = executor.passes.index(MAX_READ_BESIDE + len(texts))
+    *_, tenth_last, _, _, _, _, _, _, _, _, last = np.flatnonzero(reads)
+    for some in (slice(first, last), slice(tenth_last, last)):
+        alone, beside = taken[some][~reads[some]], taken[some][reads[some]]
+        assert sum(alone) >= ALONE * sum(beside)
+    assert completion(long).text == "ok"
 
 
 def test_a_prompt_is_read_at_full_speed_beside_texts_of_its_own_call(

@@ -56,7 +56,7 @@ def test_columns_keep_their_types(model: Model, tmp_path: Path) -> None:
     kinds = {field.name: str(field.type) for field in found.schema}
     assert kinds["completion_tokens"] == "int64"
     assert kinds["answer"] == kinds["error"] == "string"
-    rows = found.to_pylist()
+    rows = found.drop_columns(["at"]).to_pylist()  # which Python's times cannot hold
     assert [row["answer"] is None for row in rows] == [False, True, True, False, False]
     assert rows[1]["error"] == "'id': wanted a value, found null"
     lines = tmp_path / "out.jsonl"

@@ -15,7 +15,7 @@ from llamacy.model.model import Model
 pytestmark = pytest.mark.integrations
 
 PROMPTS = [f"The capital of {name} is" for name in ("France", "Italy", "Spain")]
-GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 3}
+GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 4}
 ANSWERS = [" Paris", " Rome", " Madrid"]
 
 
@@ -26,7 +26,7 @@ def model() -> Iterator[Model]:
 
 
 def text(model: Model, prompt: str) -> str:
-    return model.generate(prompt, **GREEDY).text
+    return str(model.generate(prompt, **GREEDY))
 
 
 def test_processes_that_are_spawned_have_the_model(model: Model) -> None:

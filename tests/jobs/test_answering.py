@@ -18,6 +18,7 @@ from llamacy.jobs.ordering import N_ROWS, order, windows
 from llamacy.jobs.requests import RequestTask
 from llamacy.jobs.rows import Row
 from llamacy.jobs.tasks import Task
+from llamacy.model.mixed_calls import each_call
 from llamacy.model.model import Model
 from tests.support import random_model
 from tests.support.jobs import SUMS, line_of, results_of, rows_of, sum_body
@@ -135,7 +136,7 @@ def test_a_row_without_memory_beside_others_is_tried_alone(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = results_of(model, TASK, ROWS)
-    each_call, n_calls = answering.each_call, 0
+    n_calls = 0
 
     def crowded(model: Model, calls: Any, cancel: Any) -> Any:
         nonlocal n_calls

@@ -55,7 +55,11 @@ def test_ids_tell_rows_apart_and_are_the_same_each_time(model: Model) -> None:
 def test_several_answers_and_prompts_are_choices_of_one_response(model: Model) -> None:
     chat = {**sum_body(12, 30), "n": 3, "temperature": 3}
     chat |= {"top_k": 0, "top_p": 1, "min_p": 0}
-    prompts = ["The capital of France is", model.tokenize("The capital of Italy is")]
+    france, italy = (
+        "The capital of France is",
+        model.tokenize("The capital of Italy is"),
+    )
+    prompts = [france, italy]
     texts = {"prompt": prompts, "n": 2, "temperature": 0, "max_tokens": 3, "echo": True}
     answers, completions = outputs(
         model, line_of("a", chat), line_of("b", texts, COMPLETIONS)
@@ -68,8 +72,8 @@ def test_several_answers_and_prompts_are_choices_of_one_response(model: Model) -
         *["The capital of France is Paris"] * 2,
         *["The capital of Italy is Rome"] * 2,
     ]
-    read = sum(len(model.tokenize(text)) for text in (prompts[0],))
-    assert body["usage"]["prompt_tokens"] == read + len(prompts[1])
+    n_read = len(model.tokenize(france)) + len(italy)
+    assert body["usage"]["prompt_tokens"] == n_read
 
 
 def test_texts_are_embedded_beside_answers(model: Model) -> None:
@@ -85,7 +89,7 @@ def test_texts_are_embedded_beside_answers(model: Model) -> None:
 
 def test_a_structured_answer_follows_its_schema(model: Model) -> None:
     pytest.importorskip("llguidance")
-    schema = {"type": "object", "properties": {"n": {"enum": [3, 4]}}}
+    schema: dict[str, Any] = {"type": "object", "properties": {"n": {"enum": [3, 4]}}}
     schema |= {"required": ["n"], "additionalProperties": False}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     body = sum_body(1, 2, response_format=form, max_tokens=30)

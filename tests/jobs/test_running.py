@@ -113,7 +113,7 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
     before = sorted(tmp_path.iterdir())
     files = {"source": "in.jsonl", "target": "out.jsonl"} | options
     with pytest.raises(llamacy.LlamacyError, match=message):
-        run("no such model", **files)  # type: ignore[arg-type]
+        run("no such model", **files)
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "there.jsonl").read_text() == "mine"
 

@@ -14,7 +14,7 @@ from tests.support.rows import noise
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps
 
-UNITS = 8
+UNITS = 16
 COLUMNS = 32 * UNITS
 
 

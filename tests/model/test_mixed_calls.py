@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.model.mixed_calls import AnswerCall, EmbeddingCall, TextCall, each_call
+from llamacy.model.mixed_calls import (
+    AnswerCall,
+    Call,
+    EmbeddingCall,
+    TextCall,
+    each_call,
+)
 
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 3}
 SUM = [{"role": "user", "content": "What is 12 + 30?"}]
@@ -17,7 +23,7 @@ SUM = [{"role": "user", "content": "What is 12 + 30?"}]
 def test_each_call_has_its_own_outcome() -> None:
     refused = llamacy.ArgumentError("no call")
     long = "word " * 99_999
-    calls = [
+    calls: list[Call | llamacy.LlamacyError] = [
         AnswerCall(SUM, [GREEDY, {**GREEDY, "max_tokens": 1}]),
         EmbeddingCall(["one", "two"], {"dimensions": 4}),
         refused,

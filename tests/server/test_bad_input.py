@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -120,6 +122,14 @@ def test_fields_of_wrong_types(client: Any, path: str, operation: Operation) -> 
             assert name in said(response, operation.api)
 
 
+def test_errors_have_jsons_names_of_values(client: Any) -> None:
+    body = {"model": "demo", "prompt": "x", "stream": "True", "n": None}
+    response = client.post("/v1/completions", json=body)
+    assert said(response, "openai") == "stream: wanted true or false, found 'True'"
+    response = client.post("/api/chat", json={"model": None})
+    assert said(response, "ollama") == "model: wanted a name, found null"
+
+
 @posts
 def test_other_methods(client: Any, path: str, operation: Operation) -> None:
     for method in ("GET", "PUT", "PATCH"):
@@ -162,6 +172,55 @@ def test_half_a_request_and_none_disturb_nobody(url: str, request_: bytes) -> No
         assert httpx.get(f"{url}/health").status_code == 200
     body = {"model": "demo", "prompt": "Once", "max_tokens": 1}
     assert httpx.post(f"{url}/v1/completions", json=body).status_code == 200
+
+
+def test_clients_that_dawdle_are_hung_up_on(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.cli import connections
+
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    address = urlsplit(url)
+    for sent in (b"", b"GET /health HTTP/1.1\r\nHost: loc"):
+        with socket.create_connection((address.hostname, address.port)) as one:
+            one.sendall(sent)
+            assert one.recv(100) == b""
+    with socket.create_connection((address.hostname, address.port)) as one:
+        one.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert one.recv(1000).startswith(b"HTTP/1.1 200")
+        one.sendall(b"GET /health HT")
+        while rest := one.recv(1000):
+            assert b"HTTP" not in rest
+
+
+def test_a_response_that_nobody_takes_is_dropped(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.cli import connections
+
+    dropped = threading.Event()
+    abort = connections.Connection._abort_if_unsent
+
+    def noted(connection: Any) -> None:
+        abort(connection)
+        dropped.set()
+
+    monkeypatch.setattr(connections, "UNSENT_SECONDS", 0.2)
+    monkeypatch.setattr(connections.Connection, "_abort_if_unsent", noted)
+    asked = {"model": "demo", "content": "a b " * 9000, "with_pieces": True}
+    body = json.dumps(asked).encode()
+    head = f"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+    address = urlsplit(url)
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect((address.hostname, address.port))
+        one.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode() + body)
+        assert dropped.wait(10)
+        n_received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while part := one.recv(2**16):
+                n_received += len(part)
+    assert n_received < len(body)  # the answer is longer
 
 
 def test_hostile_texts_are_only_texts(client: Any) -> None:

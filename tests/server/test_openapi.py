@@ -13,6 +13,8 @@ import llamacy
 app = pytest.importorskip("llamacy.server", exc_type=ImportError).app
 testclient = pytest.importorskip("starlette.testclient")
 
+from llamacy.server.ollama.managing import REFUSED  # noqa: E402
+
 pytestmark = pytest.mark.server
 
 HEADERS = {"host": "localhost"}
@@ -52,6 +54,7 @@ def test_all_routes_are_described(application: Any, document: Any) -> None:
         for method in route.methods - {"HEAD"}
     }
     others = {("GET", "/openapi.json"), ("GET", "/")}
+    others |= {(method, path) for method, path, _ in REFUSED}
     short = {(method, path.removeprefix("/v1")) for method, path in described}
     assert described <= served
     assert served - described - short - others == set()
@@ -72,6 +75,23 @@ def test_examples_are_answered_and_have_all_that_is_required(
                 continue
             less = {key: example[key] for key in example if key != name}
             assert client.post(path, json=less).status_code == 400, (path, name)
+
+
+def test_models_of_the_hub_are_no_mistake_where_they_are_allowed(
+    application: Any, document: Any
+) -> None:
+    def names(document: Any) -> Any:
+        return body_of(document["paths"]["/v1/chat/completions"]["post"])["properties"][
+            "model"
+        ]["anyOf"][0]
+
+    assert names(document) == {"type": "string", "enum": ["default"]}
+    service = application.state.service
+    (model,) = service.models.loaded.values()
+    allowed = app(model, from_hub=lambda name: None)
+    with testclient.TestClient(allowed, headers=HEADERS) as client:
+        described = client.get("/openapi.json").json()
+    assert names(described) == {"type": "string", "examples": ["default"]}
 
 
 def test_fields_are_those_that_are_read(document: Any) -> None:

@@ -98,6 +98,13 @@ def test_the_model_may_be_left_out_where_there_is_one(puppet: llamacy.Model) -> 
         (b'{"model": "demo", "messages": [{}]}', 400, "messages[0].role", None),
         (b'{"model": "demo", "messages": "hi"}', 400, "messages", "invalid_value"),
         (b"[" * 10**5, 400, None, "invalid_json"),
+        (
+            b'{"model": "demo", "messages": [{}], "max_tokens": 0}',
+            400,
+            "max_tokens",
+            None,
+        ),
+        (b'{"messages": [{}], "repeat_last_n": -2}', 400, "repeat_last_n", None),
     ],
 )
 def test_bad_requests_name_the_field(
@@ -355,7 +362,33 @@ def test_a_full_queue_is_busy_and_says_when_to_come_again(
                     assert response.status_code == 429
                     assert 0 < int(response.headers["retry-after"]) < 10
                     assert response.json()["error"]["code"] == "queue_full"
+                with monkeypatch.context() as watched:
+                    watched.setattr(type(model), "tokenize", None)  # costs too much
+                    asked = {"prompt": "hi", "max_tokens": 1}
+                    response = httpx.post(f"{url}/v1/completions", json=asked)
+                    assert response.status_code == 429
                 slow.go_on.set()
+
+
+def test_more_texts_than_the_queue_can_hold_are_a_mistake(tmp_path: Any) -> None:
+    with obedient(tmp_path, max_waiting=2, n_batch=1) as model:  # one runs
+        with running(app({"puppet": model})) as url:
+            bodies = [
+                (CHAT, ask("say yes", n=4), "n"),
+                (CHAT, ask("say yes", n=4, stream=True), "n"),
+                ("/v1/completions", {"prompt": "x", "n": 4, "stream": True}, "n"),
+                ("/v1/completions", {"prompt": ["x"] * 4, "stream": True}, "prompt"),
+            ]
+            for path, body, field in bodies:
+                response = httpx.post(url + path, json=body)
+                assert response.status_code == 400
+                assert response.json()["error"]["param"] == field
+            answers = httpx.post(url + CHAT, json=ask("say yes", n=3)).json()
+            prompt = "<|im_start|>user\nsay x<|im_end|>\n<|im_start|>assistant\n"
+            body = {"prompt": prompt, "n": 9}
+            texts = httpx.post(url + "/v1/completions", json=body)
+    assert len(answers["choices"]) == 3
+    assert len(texts.json()["choices"]) == 9
 
 
 def test_running_answers_end_when_the_server_stops(

@@ -29,6 +29,7 @@ class Relay:
         self._sockets: set[socket.socket] = set()
         self._is_cut = False
         self._left = math.inf
+        self._n_stalled = 0
         self._may_pass = threading.Condition()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
@@ -36,6 +37,15 @@ class Relay:
     def stall_after(self, n_bytes: int) -> None:
         """Pass on this many bytes of the server's, and hold back the others."""
         self._left = n_bytes
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether bytes are held back."""
+        return self._n_stalled > 0
+
+    def let_others_pass(self) -> None:
+        """Hold back nothing but the bytes of connections that are stalled already."""
+        self._left = math.inf  # they are not notified
 
     def flow(self) -> None:
         """Hold back nothing."""
@@ -87,7 +97,10 @@ class Relay:
 
     def _wait(self, n_bytes: int) -> None:
         with self._may_pass:
-            self._may_pass.wait_for(lambda: self._left >= n_bytes)
+            if self._left < n_bytes:
+                self._n_stalled += 1
+                self._may_pass.wait_for(lambda: self._left >= n_bytes)
+                self._n_stalled -= 1
             self._left -= n_bytes
 
     def _end(self, one: socket.socket) -> None:

@@ -53,10 +53,17 @@ def running(application: Any) -> Iterator[str]:
     """Run an application with uvicorn on a free port; return its address."""
     import uvicorn
 
+    from llamacy.cli.connections import Connection
     from llamacy.cli.serving import Server
 
     config = uvicorn.Config(
-        application, port=0, lifespan="off", log_config=None, access_log=False
+        application,
+        port=0,
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
     )
     server = Server(config, application, ["test"])
     thread = threading.Thread(target=server.run, daemon=True)

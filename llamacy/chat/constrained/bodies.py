@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from llamacy.chat.constrained.calls import calls_of
 from llamacy.chat.constrained.lark import Marks, without
 from llamacy.chat.constrained.wanted import Tool, Wanted
-from llamacy.chat.reply import channels, recipients
+from llamacy.chat.reply import recipients
 from llamacy.chat.reply.call_forms import CallForm
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.errors import ConstraintError
@@ -67,9 +67,9 @@ class Body(NamedTuple):
         if wanted.form is not None:
             calls = calls_of(tools, form, marks)
             return cls("(calls | @form)", calls.rules, calls.forms)
-        if reader.style.has_channels:
+        if reader.style.has_channels or reader.style.wrapping:
             calls = calls_of(tools, form, marks)
-            tail = f"TAIL: {without(*channels.MARKS)}\n"
+            tail = f"TAIL: {without(*reader.style.marks)}\n"
             return cls("(calls | @text)", calls.rules + tail, calls.forms)
         if reader.style.has_recipients:
             calls = calls_of(tools, form, marks)

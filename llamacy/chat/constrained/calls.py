@@ -23,12 +23,13 @@ from llamacy.structured.schema.objects import shape
 from llamacy.structured.schema.places import Place
 from llamacy.structured.schema.translating import translate
 
-_PLACES: Final = re.compile("«(name|arguments|index|key|value|string)»")
+_PLACES: Final = re.compile("«(name|arguments|index|id|key|value|string|type)»")
 _NOTATIONS: Final[dict[str, Callable[[Marks], Notation]]] = {
     "braces": Braces,
     "elements": Elements,
 }
-_INDEX: Final = "/[0-9]{1,2}/"
+_OTHER_TYPES: Final = "/number|boolean|null|object|array/"
+_NUMBERS: Final = {"index": "/[0-9]{1,2}/", "id": "/[a-z0-9]{10}/"}
 _NAME: Final = re.compile(r"[\w.:/-]+")
 _NAMES: Final = {
     "json": re.compile(r"[^\\\x00-\x1f]+"),
@@ -113,7 +114,7 @@ class _Writer:
             else:
                 self._add_free(rule, name)
                 return
-        parts = {"name": name, "arguments": arguments, "index": _INDEX}
+        parts = {"name": name, "arguments": arguments, **_NUMBERS}
         self.rules.append(f"{rule}: {self._filled(self._form.call, parts)}\n")
 
     def _name(self, tool: Tool) -> str:
@@ -147,7 +148,7 @@ class _Writer:
     def _add_free(self, rule: str, name: str) -> None:
         """Add the rule of calls with any arguments, whether they can be read or not."""
         before, _, after = self._form.call.partition("«arguments»")
-        terms = self._filled(before, {"name": name, "index": _INDEX})
+        terms = self._filled(before, {"name": name, **_NUMBERS})
         after = after or self._form.after
         self.rules.append(f"{rule}: {terms} {rule}_any\n")
         self.rules.append(self._marks.up_to(f"{rule}_any", after))
@@ -210,7 +211,7 @@ class _Writer:
             return self._filled(self._form.argument, parts)
         value = text_value(schema, schema["properties"][key], at)
         before, _, after = self._form.argument.partition("«value»")
-        parts = {"key": lark_text(key), "string": '"true"'}
+        parts = {"key": lark_text(key), "string": '"true"', "type": '"string"'}
         opening, closing = self._filled(before, parts), self._filled(after, parts)
         found = [f"{opening} {lark_text(text)} {closing}" for text in value.texts]
         if value.pattern is not None:
@@ -219,7 +220,7 @@ class _Writer:
         if value.others:
             notation = Quoted(self._marks, self._inner_tags)
             json_values = NestedValues(notation, rule, form)
-            parts["string"] = '"false"'
+            parts |= {"string": '"false"', "type": _OTHER_TYPES}
             opening = self._filled(before, parts)
             for node, place in value.others:
                 terms = json_values.value(node, place)
@@ -236,10 +237,14 @@ class _Writer:
         attribute of the tag says that it is text.
         """
         parts = [value.pattern or "", without(*self._inner_tags)]
-        if value.is_other and "«string»" not in self._form.argument:
+        if value.is_other and not _tells_texts(self._form):
             parts += [f"~/{pattern}/" for pattern in READ_AS_OTHERS]
             parts.append(r"~/[\s\x1c-\x1f]*(true|false|null)(.|\n)*/")  # JSON goes on
-        return f"{rule}[lazy]: ({' & '.join(parts)}) {lark_text(after)}\n"
+        text = " & ".join(parts)
+        if self._marks.is_token(after):
+            name = f"{rule}_text".upper()
+            return f"{rule}: {name} {self._marks(after)}\n{name}: {text}\n"
+        return f"{rule}[lazy]: ({text}) {lark_text(after)}\n"
 
     @property
     def _inner_tags(self) -> list[str]:
@@ -249,3 +254,8 @@ class _Writer:
     @property
     def _tags(self) -> str:
         return self._form.call + self._form.argument + self._form.after
+
+
+def _tells_texts(form: CallForm) -> bool:
+    """Whether an attribute of each argument says if it is text."""
+    return "«string»" in form.argument or "«type»" in form.argument

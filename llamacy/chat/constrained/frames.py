@@ -10,6 +10,7 @@ from llamacy.chat.reply.channels import MESSAGE, ChannelPlaces
 from llamacy.chat.reply.parts import Place, Places
 from llamacy.chat.reply.reading import ReplyReader
 from llamacy.chat.reply.thinking import ThinkingMarks, ThinkingPlaces
+from llamacy.chat.reply.wrapping import Wrapping
 
 _GAP = "gap: /[ \\n]{0,2}/\n"  # as models write it between reasoning and answer
 
@@ -52,6 +53,8 @@ def frame_of(reader: ReplyReader, marks: Marks) -> Frame:
         if reader.begun:
             return Frame(begun=reader.begun.removeprefix(line))
         return Frame(header=marks(line))
+    if reader.style.wrapping is not None:
+        return _wrapped(reader, reader.style.wrapping, marks)
     if reader.style.thinking is not None:
         return _thinking(reader, reader.style.thinking, marks)
     return Frame(begun=reader.begun)
@@ -73,6 +76,19 @@ def _thinking(reader: ReplyReader, pair: ThinkingMarks, marks: Marks) -> Frame:
     if is_certain:
         return Frame(f"({opening})? reasoning gap", rules)
     return Frame(f"({opening} reasoning gap)?", rules)
+
+
+def _wrapped(reader: ReplyReader, wrapping: Wrapping, marks: Marks) -> Frame:
+    pair, is_open = wrapping.thinking, reader.is_thinking
+    if reader.begun:
+        last, _ = _read(ThinkingPlaces(pair, is_open), reader.begun)
+        is_open = last is Place.REASONING or (is_open and last is Place.BEGINNING)
+        if not is_open:
+            return Frame(begun=reader.begun_text)
+    rules = f"reasoning: thought {marks(wrapping.between)}\n"
+    rules += marks.up_to("thought", pair.close)
+    before = "reasoning" if is_open else f"({marks(pair.open)} reasoning)?"
+    return Frame(before, rules, marks(wrapping.header))
 
 
 def _channels(reader: ReplyReader, marks: Marks) -> Frame:

@@ -17,6 +17,8 @@
     tool_call_*          or forms that one family alone uses
     schema_types         the types of values in tags
     literals             values as Python writes them
+    numbers              numbers, those too that no float holds
+    wrapping             answers in messages of their own, as Solar Open writes them
     channels             gpt-oss's messages with channels: reasoning and tool calls
     begun_calls          calls that are told while they are written
     json_text            their arguments, written anew as they arrive

@@ -53,6 +53,13 @@ DEEPSEEK: Final = re.compile(
 )
 """DeepSeek's marks, with plain arguments or fenced ones."""
 
+SOLAR: Final = re.compile(
+    r"(?:\s|<\|tool_call:end\|>)*+<\|tool_call:begin\|>\s*+(?P<id>[\w-]++)\s*+"
+    r"<\|tool_call:name\|>\s*+(?P<name>[^\s<>{}()\[\]\"]++)\s*+"
+    r"<\|tool_call:args\|>\s*+(?=\{)"
+)
+"""Solar Open's marks."""
+
 KIMI: Final = re.compile(
     r"(?:\s|<\|tool_call_end\|>)*+<\|tool_call_begin\|>\s*+"
     r"(?P<id>(?:functions\.)?+(?P<name>[^\s<>{}()\[\]\":]++)(?::\d++)?+)\s*+"

@@ -17,8 +17,8 @@ class CallForm:
     Attributes
     ----------
     call : str
-        A call. ``«name»`` is the tool's name, ``«arguments»`` are its arguments, and
-        ``«index»`` is a number.
+        A call. ``«name»`` is the tool's name, ``«arguments»`` are its arguments,
+        ``«index»`` is a number, and ``«id»`` ten letters and digits.
     before, between, after : str
         The text around calls.
     values : {"json", "text", "python", "braces", "elements"}
@@ -27,7 +27,8 @@ class CallForm:
         of lists and objects.
     argument : str
         One of the arguments that are written one by one. ``«key»`` is its name,
-        ``«value»`` its value, and ``«string»`` says whether that is text.
+        ``«value»`` its value, ``«string»`` says whether that is text, and ``«type»`` of
+        which JSON type it is.
     most : int
         Most calls in an answer.
     """
@@ -54,6 +55,7 @@ LLAMA_3: Final = CallForm(_PLAIN.replace("arguments", "parameters", 1), most=1)
 MISTRAL: Final = listed("[TOOL_CALLS]")
 MISTRAL_NAMED: Final = CallForm("[TOOL_CALLS]«name»[ARGS]«arguments»")
 GRANITE_3: Final = listed("<|tool_call|>")
+FIREFUNCTION: Final = listed("functools")
 PHI_4: Final = listed("<|tool_call|>", "<|/tool_call|>")
 NEMOTRON: Final = listed("<TOOLCALL>", "</TOOLCALL>")
 APRIEL: Final = listed("<tool_calls>", "</tool_calls>")
@@ -93,6 +95,20 @@ KIMI: Final = CallForm(
     "",
     "<|tool_calls_section_end|>",
 )
+KIMI_K3: Final = CallForm(
+    '<|open|>call tool="«name»" index="«index»"<|sep|>«arguments»<|close|>call<|sep|>',
+    "<|close|>response<|sep|><|open|>tools<|sep|>",
+    "",
+    "<|close|>tools<|sep|>",
+    values="text",
+    argument='<|open|>argument key="«key»" type="«type»"<|sep|>«value»'
+    "<|close|>argument<|sep|>",
+)
+SOLAR: Final = CallForm(
+    "<|tool_call:begin|>«id»<|tool_call:name|>«name»<|tool_call:args|>«arguments»"
+    "<|tool_call:end|>",
+    "<|tool_calls|>",
+)
 LFM_2: Final = CallForm(
     "«name»(«arguments»)",
     "<|tool_call_start|>[",
@@ -123,6 +139,16 @@ MINIMAX_3: Final = CallForm(
     "\n",
     "\n]<]minimax[>[</tool_call>",
     values="elements",
+)
+HUNYUAN_3: Final = CallForm(
+    "<tool_call:opensource>«name»<tool_sep:opensource>\n«arguments»"
+    "</tool_call:opensource>\n",
+    "<tool_calls:opensource>\n",
+    "",
+    "</tool_calls:opensource>",
+    values="text",
+    argument="<arg_key:opensource>«key»</arg_key:opensource>\n"
+    "<arg_value:opensource>«value»</arg_value:opensource>\n",
 )
 GLM: Final = CallForm(
     "<tool_call>«name»\n«arguments»</tool_call>",

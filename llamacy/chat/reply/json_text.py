@@ -11,6 +11,8 @@ import json
 import re
 from typing import Final
 
+from llamacy.chat.reply.numbers import real
+
 _SPACE: Final = " \t\n\r"
 _KEY: Final = re.compile(r'"(?:[^"\\]|\\.)*+"', re.S)
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]++')
@@ -139,9 +141,12 @@ class ObjectWriter:
             return None
         text = found[0]
         if text not in ("true", "false", "null"):
-            if _NUMBER.fullmatch(text) is None or abs(float(text)) == float("inf"):
+            if _NUMBER.fullmatch(text) is None:
                 return self._break()
-            text = _dumped(json.loads(text))
+            try:
+                text = _dumped(json.loads(text, parse_float=real))
+            except ValueError:  # of too many digits
+                return self._break()
         return self._take(found.end(), "end", text)
 
     def _text(self) -> str | None:

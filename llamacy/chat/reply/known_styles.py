@@ -12,7 +12,9 @@ from llamacy.chat.reply import tool_call_marks as marks
 from llamacy.chat.reply.schema_types import Types
 from llamacy.chat.reply.tool_call_marks import (
     ToolCallStyle,
+    hunyuan_style,
     keyed_style,
+    kimi_k3_style,
     minimax_style,
     tagged_style,
 )
@@ -78,6 +80,9 @@ _KNOWN: Final = (
         tool_call_tags.ATEM,
     ),
     _Known(("<tool_call>", "<arg_key>"), keyed_style),
+    _Known(("<|open|>", "<|close|>", "open_tag('tools')"), kimi_k3_style),
+    _Known(("<tool_calls{}>", "<arg_key{}>", "':opensource'"), hunyuan_style),
+    _Known(("<tool_calls:opensource>", "<arg_key:opensource>"), hunyuan_style),
     _tagged(
         ("<tool_call>", "<function=", "<parameter="),
         "<tool_call>",
@@ -102,6 +107,7 @@ _KNOWN: Final = (
     ),
     _known(marks.DEEPSEEK),
     _known(marks.KIMI),
+    _known(marks.SOLAR, "<|tool_calls|>", "<|tool_call:begin|>"),
     _known(marks.GEMMA_4, "<|tool_call>", "<tool_call|>"),
     _known(marks.LFM_2),
     _known(marks.OLMO_3),
@@ -116,6 +122,7 @@ _KNOWN: Final = (
     _Known((marks.HERMES.open,), marks.hermes_style),
     _known(marks.LFM_2, "<|tool_list_start|>"),
     _tagged(("<function=",), "", None, tool_call_tags.CODER),
+    _known(marks.FIREFUNCTION),
     _known(marks.LLAMA_3, "python_tag"),
     _known(marks.LLAMA_3, "ipython"),
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from llamacy.chat.reply.numbers import real, whole
 from llamacy.chat.values import MAX_DEPTH
 
 _SPACE: Final = re.compile(r"\s*+")
@@ -76,7 +77,7 @@ class LiteralReader:
         if number := _NUMBER.match(self._text, self.at):
             self.at = number.end()
             is_whole = "." not in number[1] and number[2] is None
-            return int(number[0]) if is_whole else float(number[0])
+            return whole(number[0]) if is_whole else real(number[0])
         name = self.word()
         if name not in _CONSTANTS:
             raise ValueError(f"wanted a value, found {name[:40]!r}")

@@ -24,6 +24,7 @@ from llamacy.chat.reply.style import ReplyStyle
 from llamacy.chat.reply.thinking import ThinkingSplitter
 from llamacy.chat.reply.told_calls import ToldCalls
 from llamacy.chat.reply.tool_call_splitter import ToolCallSplitter
+from llamacy.chat.reply.wrapping import Unwrapper
 from llamacy.chat.results import ToolCall, ToolCallDelta
 
 _DIGITS = string.ascii_lowercase + string.digits
@@ -91,6 +92,8 @@ class ReplyReader:
             splitters.append(
                 ThinkingSplitter(style.thinking, self.is_thinking, style.always_thinks)
             )
+        if style.wrapping:
+            splitters.append(Unwrapper(style.wrapping, style.tool_calls))
         if style.tool_calls:
             splitters.append(ToolCallSplitter(style.tool_calls, style.names))
         return splitters

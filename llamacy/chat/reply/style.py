@@ -17,6 +17,7 @@ from llamacy.chat.reply.known_styles import tool_call_style
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.thinking import THINKING_MARKS, ThinkingMarks
 from llamacy.chat.reply.tool_call_marks import ToolCallStyle
+from llamacy.chat.reply.wrapping import Wrapping, wrapping_of
 from llamacy.chat.variables import free_variables
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class ReplyStyle:
         Whether every answer has reasoning, so that one without the opening mark is
         searched for the closing one. Nothing switches it off: the template has no
         variable for that.
+    wrapping : Wrapping or None
+        The marks around the parts of an answer; None if there are none but those around
+        reasoning and calls.
     """
 
     has_channels: bool = False
@@ -57,6 +61,7 @@ class ReplyStyle:
     tool_calls: ToolCallStyle | None = None
     names: tuple[str, ...] = ()
     always_thinks: bool = False
+    wrapping: Wrapping | None = None
 
     @property
     def is_known(self) -> bool:
@@ -72,7 +77,7 @@ class ReplyStyle:
         calls, form = self.tool_calls, self.call_form
         if calls is None or form is None or not calls.open:
             return self
-        if (form.before or form.call).startswith(calls.open):
+        if self.wrapping or (form.before or form.call).startswith(calls.open):
             return replace(self, tool_calls=replace(calls, bare=""))
         return replace(self, tool_calls=replace(calls, is_bare_first=True))
 
@@ -93,7 +98,8 @@ class ReplyStyle:
         if self.has_recipients:
             return (recipients.MARK,)
         calls = self.tool_calls.marks if self.tool_calls else ()
-        return (*(self.thinking or ()), *calls)
+        wrapping = self.wrapping.marks if self.wrapping else ()
+        return (*(self.thinking or ()), *wrapping, *calls)
 
     def written_tokens(self, tokenizer: Tokenizer) -> Mapping[int, bytes]:
         """Return the control tokens that are marks, with their texts.
@@ -127,18 +133,23 @@ def reply_style(
         return ReplyStyle(has_channels=True, names=names)
     if f"{recipients.MARK}all" in template:
         return ReplyStyle(has_recipients=True, names=names)
-    thinking = _thinking_marks(template, tokenizer)
+    wrapping = wrapping_of(template)
+    thinking = wrapping.thinking if wrapping else _thinking_marks(template, tokenizer)
     is_written = thinking is not None and thinking.close in template
-    always = is_written and not _has_switch(template)
+    always = is_written and not (wrapping or _has_switch(template))
     if not tools:
-        return ReplyStyle(thinking=thinking, always_thinks=always)
+        return ReplyStyle(thinking=thinking, always_thinks=always, wrapping=wrapping)
     style = tool_call_style(
         template,
         parameter_types(tools),
         lambda mark: is_token(mark, tokenizer),
     )
     return ReplyStyle(
-        thinking=thinking, tool_calls=style, names=names, always_thinks=always
+        thinking=thinking,
+        tool_calls=style,
+        names=names,
+        always_thinks=always,
+        wrapping=wrapping,
     )
 
 

@@ -21,6 +21,7 @@ THINKING_MARKS = (
     ThinkingMarks("[THINK]", "[/THINK]"),  # Magistral
     ThinkingMarks("<mm:think>", "</mm:think>"),  # MiniMax M3
     ThinkingMarks("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ThinkingMarks("<think:opensource>", "</think:opensource>"),  # Hunyuan 3
     ThinkingMarks("<|START_THINKING|>", "<|END_THINKING|>"),  # Command R7B and A
     ThinkingMarks("<|channel>thought", "<channel|>"),  # Gemma 4: a token and a word
 )

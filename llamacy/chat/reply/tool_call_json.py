@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 
 from llamacy.arguments import short
 from llamacy.chat.reply.literals import LiteralReader
+from llamacy.chat.reply.numbers import real, whole
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.values import MAX_DEPTH
 
@@ -180,7 +181,7 @@ def checked_arguments(arguments: object) -> dict[str, Any]:
     if _depth(arguments) > MAX_DEPTH - _AROUND_ARGUMENTS:
         raise ValueError("its arguments are nested too deeply")
     try:
-        # Python's parser accepts lone surrogates, and reads 1e999 as infinity
+        # Python's parser accepts lone surrogates
         json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
         raise ValueError("its arguments contain a lone surrogate") from None
@@ -259,4 +260,6 @@ def _refuse(constant: str) -> NoReturn:
 
 
 # Not strict: models write line breaks inside strings.
-_DECODER = json.JSONDecoder(parse_constant=_refuse, strict=False)
+_DECODER = json.JSONDecoder(
+    parse_float=real, parse_int=whole, parse_constant=_refuse, strict=False
+)

@@ -1,4 +1,4 @@
-"""Parsing tool calls as GLM 4.5 and its kin write them.
+"""Parsing tool calls as GLM 4.5, Hunyuan 3 and their kin write them.
 
 ::
 
@@ -7,16 +7,23 @@
     <arg_value>Paris</arg_value>
 
 Values are plain text, or JSON where the tool's schema says that they are not text.
+Hunyuan's tags have a suffix, and its calls stand together between marks::
+
+    <tool_call:opensource>weather<tool_sep:opensource>
+    <arg_key:opensource>city</arg_key:opensource>
+    <arg_value:opensource>Paris</arg_value:opensource>
+    </tool_call:opensource>
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from llamacy.arguments import short
-from llamacy.chat.reply.parts import Call
-from llamacy.chat.reply.schema_types import Types
+from llamacy.chat.reply.parts import Call, CallMarks
+from llamacy.chat.reply.schema_types import Types, ValueTypes
 from llamacy.chat.reply.tool_call_json import (
     checked_arguments,
     checked_name,
@@ -24,15 +31,71 @@ from llamacy.chat.reply.tool_call_json import (
 )
 from llamacy.chat.reply.tool_call_tags import typed_value
 
-KEY, VALUE = "<arg_key>", "<arg_value>"
+KEY: Final = "<arg_key>"
 _NAME: Final = re.compile(r"\s*+([^\s<{]++)\s*+")
-_KEY: Final = re.compile(r"\s*+<arg_key>([^<\n]*+)</arg_key>\s*+<arg_value>")
-# a value may contain the tag: it ends where another key or nothing follows
-_VALUE_END: Final = re.compile(r"</arg_value>\s*+(?=\Z|<arg_key>)|<arg_key>")
+
+SUFFIX: Final = ":opensource"
+HUNYUAN: Final = CallMarks(
+    f"<tool_call{SUFFIX}>", f"<tool_sep{SUFFIX}>", f"</tool_call{SUFFIX}>"
+)
+
+
+class _Tags(NamedTuple):
+    """The tags around keys and values.
+
+    Attributes
+    ----------
+    key : re.Pattern
+        A key in its tags, and the tag before its value.
+    value_end : re.Pattern
+        The end of a value, which may contain the tag: another key or nothing follows.
+        Or the beginning of another key, where the value's tag is missing.
+    suffix : str
+        The end of each tag's name.
+    """
+
+    key: re.Pattern[str]
+    value_end: re.Pattern[str]
+    suffix: str
+
+    @classmethod
+    def of(cls, suffix: str) -> _Tags:
+        """Return the tags whose names end with a suffix."""
+        key, value = f"arg_key{suffix}", f"arg_value{suffix}"
+        return cls(
+            re.compile(rf"\s*+<{key}>([^<\n]*+)</{key}>\s*+<{value}>"),
+            re.compile(rf"</{value}>\s*+(?=\Z|<{key}>)|<{key}>"),
+            suffix,
+        )
+
+    def arguments(
+        self, text: str, at: int, types: Mapping[str, ValueTypes]
+    ) -> dict[str, Any]:
+        """Parse the arguments from a place to the end of a text."""
+        found: dict[str, Any] = {}
+        while text[at:].strip():
+            key = self.key.match(text, at)
+            if key is None or key[1].strip() in found:
+                wanted = f"<arg_key{self.suffix}>"
+                raise ValueError(f"wanted {wanted}, found {short(text[at : at + 200])}")
+            end = self.value_end.search(text, key.end())
+            if end is None or not end[0].startswith("</"):
+                left = end[0] if end else text[key.end() : key.end() + 200]
+                wanted = f"</arg_value{self.suffix}>"
+                raise ValueError(f"wanted {wanted}, found {short(left)}")
+            allowed = types.get(key[1].strip(), frozenset[str]())
+            value = text[key.end() : end.start()]
+            found[key[1].strip()] = typed_value(value, allowed)
+            at = end.end()
+        return checked_arguments(found)
+
+
+_GLM: Final = _Tags.of("")
+_HUNYUAN: Final = _Tags.of(SUFFIX)
 
 
 def keyed(text: str, types: Types) -> list[Call]:
-    """Parse a call.
+    """Parse a call of GLM.
 
     Raises
     ------
@@ -45,18 +108,22 @@ def keyed(text: str, types: Types) -> list[Call]:
         if left.strip():
             raise ValueError(f"wanted nothing after the call, found {short(left)}")
         return calls
-    called, at = checked_name(name[1]), name.end()
-    arguments: dict[str, Any] = {}
-    while at < len(text):
-        key = _KEY.match(text, at)
-        if key is None or key[1].strip() in arguments:
-            raise ValueError(f"wanted {KEY}, found {short(text[at : at + 200])}")
-        end = _VALUE_END.search(text, key.end())
-        if end is None or end[0] == KEY:
-            found = short(end[0] if end else text[key.end() : key.end() + 200])
-            raise ValueError(f"wanted </arg_value>, found {found}")
-        wanted = types.get(called, {}).get(key[1].strip(), frozenset[str]())
-        value = text[key.end() : end.start()]
-        arguments[key[1].strip()] = typed_value(value, wanted)
-        at = end.end()
-    return [Call(called, checked_arguments(arguments))]
+    called = checked_name(name[1])
+    return [Call(called, _GLM.arguments(text, name.end(), types.get(called, {})))]
+
+
+def separated(text: str, types: Types) -> list[Call]:
+    """Parse consecutive calls of Hunyuan.
+
+    Raises
+    ------
+    ValueError
+        There are no calls, one is malformed, or other text stands between them.
+    """
+    return [
+        Call(name, _HUNYUAN.arguments(given, 0, types.get(name, {})))
+        for name, given in (
+            (checked_name(before.strip()), given)
+            for before, given in HUNYUAN.split(text)
+        )
+    ]

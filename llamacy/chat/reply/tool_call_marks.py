@@ -16,8 +16,10 @@ from llamacy.chat.reply import (
     tool_call_json,
     tool_call_keys,
     tool_call_kimi,
+    tool_call_kimi_k3,
     tool_call_minimax,
     tool_call_python,
+    tool_call_solar,
     tool_call_tags,
 )
 from llamacy.chat.reply.bodies import AfterTag, InMarks, InQuotes, MakeInside, Outside
@@ -124,6 +126,14 @@ KIMI: Final = ToolCallStyle(
     form=call_forms.KIMI,
     heads=begun_calls.KIMI,
 )
+SOLAR: Final = ToolCallStyle(
+    tool_call_solar.BEGIN,
+    None,
+    _whole(tool_call_solar.identified),
+    others=(tool_call_solar.NAME, *tool_call_solar.MARKS),
+    form=call_forms.SOLAR,
+    heads=begun_calls.SOLAR,
+)
 LLAMA_3: Final = ToolCallStyle(
     "<|python_tag|>",
     None,
@@ -143,6 +153,13 @@ APRIEL: Final = _json("<tool_calls>", "</tool_calls>", call_forms.APRIEL)
 COHERE: Final = _json("<|START_ACTION|>", "<|END_ACTION|>", call_forms.COHERE)
 COMMAND_R_PLUS: Final = _json("Action:", None, call_forms.COMMAND_R_PLUS)
 GIGACHAT: Final = _json("<|function_call|>", None, call_forms.GIGACHAT)
+FIREFUNCTION: Final = ToolCallStyle(
+    "functools[",  # without the bracket it is a word that answers may have
+    None,
+    lambda text: tool_call_json.json_calls(f"[{text}"),
+    form=call_forms.FIREFUNCTION,
+    heads=begun_calls.OBJECTS,
+)
 APERTUS: Final = ToolCallStyle(
     "<|tools_prefix|>",
     "<|tools_suffix|>",
@@ -239,6 +256,37 @@ def keyed_style(types: Types) -> ToolCallStyle:
         must_close=True,
         form=call_forms.GLM,
         heads=None,
+    )
+
+
+def hunyuan_style(types: Types) -> ToolCallStyle:
+    """Return Hunyuan 3's style, for tools whose parameters have these types."""
+    suffix = tool_call_keys.SUFFIX
+    return ToolCallStyle(
+        f"<tool_calls{suffix}>",
+        f"</tool_calls{suffix}>",
+        _whole(partial(tool_call_keys.separated, types=types)),
+        Outside,
+        must_close=True,
+        others=(
+            *tool_call_keys.HUNYUAN,
+            *(f"<arg_{part}{suffix}>" for part in ("key", "value")),
+            *(f"</arg_{part}{suffix}>" for part in ("key", "value")),
+        ),
+        form=call_forms.HUNYUAN_3,
+    )
+
+
+def kimi_k3_style(types: Types) -> ToolCallStyle:
+    """Return Kimi K3's style, for tools whose parameters have these types."""
+    return ToolCallStyle(
+        tool_call_kimi_k3.BEGIN,
+        tool_call_kimi_k3.END,
+        _whole(partial(tool_call_kimi_k3.sectioned, types=types)),
+        Outside,
+        must_close=True,
+        others=tool_call_kimi_k3.TOKENS,
+        form=call_forms.KIMI_K3,
     )
 
 

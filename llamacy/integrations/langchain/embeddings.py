@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
 from pydantic import Field
 
 from llamacy import Ranking
-from llamacy.generation.embedding.vectors import vector_of_each
+from llamacy.integrations.embedding import DOCUMENT, QUERY, EmbeddingModel
 from llamacy.integrations.loading import HeldModel
 
-_OF_QUERIES: Final = ("query",)
-_OF_DOCUMENTS: Final = ("document", "passage", "corpus")
 
-
-class LlamacyEmbeddings(HeldModel, Embeddings):
+class LlamacyEmbeddings(EmbeddingModel, Embeddings):
     """Embeds texts, for LangChain's vector stores.
 
     Attributes
@@ -42,53 +39,23 @@ class LlamacyEmbeddings(HeldModel, Embeddings):
     2
     """
 
-    pooling: str | None = Field(None, description="mean, cls or last")
-    dimensions: int | None = Field(None, description="Numbers to keep of a vector")
-    normalize: bool | None = Field(None, description="Whether to divide by the norm")
-    truncate: bool = Field(False, description="Whether to cut texts that are too long")
-    query_prompt: str | None = Field(None, description="Text before queries")
-    document_prompt: str | None = Field(None, description="Text before documents")
-
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts that are searched."""
-        options = self._options(self.document_prompt, _OF_DOCUMENTS)
-        vectors = vector_of_each(self.loaded.embed(texts, **options))
-        found: list[list[float]] = vectors.tolist()
-        return found
+        return self.vectors(texts, DOCUMENT)
 
     def embed_query(self, text: str) -> list[float]:
         """Embed a text that is searched for."""
-        options = self._options(self.query_prompt, _OF_QUERIES)
-        vector = vector_of_each(self.loaded.embed(text, **options))
-        found: list[float] = vector.tolist()
-        return found
+        (vector,) = self.vectors([text], QUERY)
+        return vector
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts that are searched, without blocking the event loop."""
-        options = self._options(self.document_prompt, _OF_DOCUMENTS)
-        vectors = vector_of_each(await self.loaded.aembed(texts, **options))
-        found: list[list[float]] = vectors.tolist()
-        return found
+        return await self.avectors(texts, DOCUMENT)
 
     async def aembed_query(self, text: str) -> list[float]:
         """Embed a text that is searched for, without blocking the event loop."""
-        options = self._options(self.query_prompt, _OF_QUERIES)
-        vector = vector_of_each(await self.loaded.aembed(text, **options))
-        found: list[float] = vector.tolist()
-        return found
-
-    def _options(self, prompt: str | None, names: Sequence[str]) -> Any:
-        """Return the options of a call, with a prompt of the model's if it has one."""
-        known = self.loaded.config.embedding.prompts
-        own = next((name for name in names if name in known), None)
-        return {
-            "pooling": self.pooling,
-            "dimensions": self.dimensions,
-            "normalize": self.normalize,
-            "truncate": self.truncate,
-            "prompt": prompt,
-            "prompt_name": own if prompt is None else None,
-        }
+        (vector,) = await self.avectors([text], QUERY)
+        return vector
 
 
 class LlamacyReranker(HeldModel, BaseDocumentCompressor):

@@ -96,7 +96,8 @@ class _Sound:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         from pyarrow import ArrowException
 
-        if isinstance(error, ArrowException):
+        is_broken = isinstance(error, OSError) and error.errno is None  # not the disk
+        if isinstance(error, ArrowException) or is_broken:
             message = " ".join(str(error).split())
             raise FormatError(self._path, "contents", "Parquet", message) from error
 

@@ -29,6 +29,13 @@
 #endif
 #endif
 
+/* To the compiler p is another pointer from here on: what it points to is loaded again, and not kept. */
+#if defined(__GNUC__) || defined(__clang__)
+#define LOAD_AGAIN(p) __asm__("" : "+r"(p))
+#else
+#define LOAD_AGAIN(p) ((void)(p))
+#endif
+
 /* Hints to bring a line of memory into the caches, all of them or all but the first. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p)

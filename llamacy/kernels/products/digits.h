@@ -10,7 +10,7 @@
  * whose step, squared, is below FINE_SHARE times the mean of its row. Errors of rounding are in
  * proportion to the steps, and in language models a few units have most of them: those around a
  * channel that is far greater than the others. No more than 1 / FINE_SHARE of a row's units
- * keep both digits.
+ * keep both digits; all of those in short rows do, of which a mean says little.
  *
  * Where dot products are of bytes, the products of both digits go into one sum. AVX2 has
  * none of signed bytes, but one of 16-bit words: there the digits make one word, in half the
@@ -21,7 +21,7 @@
 
 #include "interface.h"
 
-enum { FINE_BITS = 8, FINE_SHARE = 2 };
+enum { FINE_BITS = 8, FINE_SHARE = 2, SHORT_UNITS = 16 };
 
 typedef struct {
 #ifdef WORD_COLUMNS
@@ -62,6 +62,7 @@ INLINE float fine_scale(const quant_unit *unit, const fine_unit *fine) {
 /* Leave out second digits of a row of n units, `step` apart. */
 INLINE void drop_digits(fine_unit *row, size_t step, int n) {
 #ifdef SKIPS_DIGITS
+    if (n < SHORT_UNITS) return;
     float sum = 0;
     for (int u = 0; u < n; u++) sum += row[(size_t)u * step].scale * row[(size_t)u * step].scale;
     const float least = FINE_SHARE * sum / (float)n;

@@ -43,12 +43,16 @@ INLINE int log2_rows(int n) {
 /* One unit of a panel as dot products read it; scales and minima by group of columns. */
 typedef struct { vi codes[8]; vf scale[2], minimum[2]; } unit_weights;
 
-INLINE void unpack_unit(pack_type type, packed_unit packed, unit_weights *w) {
-    UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, packed.codes, c);
+INLINE void unpack_scales(pack_type type, packed_unit packed, unit_weights *w) {
     UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
         w->scale[g] = group_scale(type, packed, g);
         if (has_minimum(type)) w->minimum[g] = group_minimum(type, packed, g, w->scale[g]);
     }
+}
+
+INLINE void unpack_unit(pack_type type, packed_unit packed, unit_weights *w) {
+    UNROLL for (int c = 0; c < 8; c++) w->codes[c] = code_chunk(type, packed.codes, c);
+    unpack_scales(type, packed, w);
 }
 
 /* The start of a sum of codes times activations, so that a code counts from the zero point. */
@@ -67,17 +71,29 @@ INLINE vi sum_start(pack_type type, const int32_t *minus) {
 INLINE vi sum_start(pack_type type, const int32_t *minus) { return dot_start(type, minus); }
 #endif
 
-/* sums[t] = the sum over group g of codes, less their zero point, times row t, for f_from_sum(). */
-INLINE void dot_group(pack_type type, int rows, int g, const unit_weights *w, const quant_unit *x, vi *sums) {
+/* sums[t] = the sum over group g of codes, less their zero point, times row t, for f_from_sum(). Codes are
+ * unpacked on the way, four chunks at a time, if `packed` is not NULL. */
+INLINE void dot_group(pack_type type, int rows, int g, const unit_weights *w, const uint8_t *packed,
+                      const quant_unit *x, vi *sums) {
     const int groups = PACK_TRAITS[type].groups, chunks = 8 / groups;
     UNROLL for (int t = 0; t < rows; t++) sums[t] = sum_start(type, &x[t].minus[groups == 1 ? 0 : 1 + g]);
-    i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
+    if (!packed) {
+        i_dots(rows, w->codes + g * chunks, chunks, x->q + 4 * g * chunks, sizeof *x, dot_bits(type), sums);
+        return;
+    }
+    UNROLL for (int first = g * chunks; first < (g + 1) * chunks; first += 4) {
+        vi codes[4];
+        LOAD_AGAIN(packed);
+        UNROLL for (int c = 0; c < 4; c++) codes[c] = code_chunk(type, packed, first + c);
+        i_dots(rows, codes, 4, x->q + 4 * first, sizeof *x, dot_bits(type), sums);
+    }
 }
 
 /* acc[t] += one unit of a panel times row t of x, for each of up to DOT_ROWS rows. */
-INLINE void add_group(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+INLINE void add_group(pack_type type, int rows, const unit_weights *w, const uint8_t *packed, const quant_unit *x,
+                      vf *acc) {
     vi sums[DOT_ROWS];
-    dot_group(type, rows, 0, w, x, sums);
+    dot_group(type, rows, 0, w, packed, x, sums);
     UNROLL for (int t = 0; t < rows; t++) {
         acc[t] = f_fma(f_mul(f_from_sum(sums[t]), f_set1(x[t].scale)), w->scale[0], acc[t]);
         if (has_minimum(type)) acc[t] = f_fnma(w->minimum[0], f_set1(x[t].sum), acc[t]);
@@ -85,11 +101,12 @@ INLINE void add_group(pack_type type, int rows, const unit_weights *w, const qua
 }
 
 /* The same of a unit of two groups, which the scale of x multiplies together. */
-INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
+INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, const uint8_t *packed,
+                           const quant_unit *x, vf *acc) {
     vf both[DOT_ROWS];
     UNROLL for (int g = 0; g < 2; g++) {
         vi sums[DOT_ROWS];
-        dot_group(type, rows, g, w, x, sums);
+        dot_group(type, rows, g, w, packed, x, sums);
         UNROLL for (int t = 0; t < rows; t++) {
             const vf sum = f_from_sum(sums[t]);
             both[t] = g ? f_fma(sum, w->scale[g], both[t]) : f_mul(sum, w->scale[g]);
@@ -99,9 +116,10 @@ INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, cons
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_fma(both[t], f_set1(x[t].scale), acc[t]);
 }
 
-INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const quant_unit *x, vf *acc) {
-    if (PACK_TRAITS[type].groups == 2) add_two_groups(type, rows, w, x, acc);
-    else add_group(type, rows, w, x, acc);
+INLINE void add_unit(pack_type type, int rows, const unit_weights *w, const uint8_t *packed, const quant_unit *x,
+                     vf *acc) {
+    if (PACK_TRAITS[type].groups == 2) add_two_groups(type, rows, w, packed, x, acc);
+    else add_group(type, rows, w, packed, x, acc);
 }
 
 /* sums[t] = the sum of codes times both digits of row t. */
@@ -121,21 +139,32 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #endif
 }
 
-/* As add_unit, with both digits of rows that have them. */
-INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
+/* As add_unit, with both digits. */
+INLINE void add_both_digits(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
                             const fine_unit *fine, vf *acc) {
     vi sums[DOT_ROWS];
-#ifdef SKIPS_DIGITS
-    int has_fine = 0;
-    UNROLL for (int t = 0; t < rows; t++) has_fine |= fine[t].scale != 0;
-    if (!has_fine) {
-        add_unit(type, rows, w, x, acc);
-        return;
-    }
-#endif
     dot_digits(type, rows, w->codes, x, fine, sums);
     UNROLL for (int t = 0; t < rows; t++)
         acc[t] = f_fma(f_mul(f_from_i(sums[t]), f_set1(fine_scale(x + t, fine + t))), w->scale[0], acc[t]);
+}
+
+/* Whether any of up to DOT_ROWS rows has a second digit. */
+INLINE int has_fine(int rows, const fine_unit *fine) {
+    int found = 0;
+    UNROLL for (int t = 0; t < rows; t++) found |= fine[t].scale != 0;
+    return found;
+}
+
+/* The same, with both digits of rows that have them. */
+INLINE void add_unit_finely(pack_type type, int rows, const unit_weights *w, const quant_unit *x,
+                            const fine_unit *fine, vf *acc) {
+#ifdef SKIPS_DIGITS
+    if (!has_fine(rows, fine)) {
+        add_unit(type, rows, w, NULL, x, acc);
+        return;
+    }
+#endif
+    add_both_digits(type, rows, w, x, fine, acc);
 }
 
 /* acc[t] += one unit of a panel times row t of x. */
@@ -144,8 +173,29 @@ INLINE void add_units(pack_type type, int rows, const unit_weights *w, const qua
     UNROLL for (int t = 0; t < rows; t += DOT_ROWS) {
         const int some = rows - t < DOT_ROWS ? rows - t : DOT_ROWS;
         if (PACK_TRAITS[type].digits == 2) add_unit_finely(type, some, w, x + t, fine + t, acc + t);
-        else add_unit(type, some, w, x + t, acc + t);
+        else add_unit(type, some, w, NULL, x + t, acc + t);
     }
+}
+
+/* The same of packed weights. Where a chunk takes several registers, those of all that wait for a branch, or
+ * for others of a unit to be unpacked, would be spilled. */
+INLINE void add_packed_units(pack_type type, int rows, packed_unit packed, const quant_unit *x, const fine_unit *fine,
+                             vf *acc) {
+    unit_weights w;
+#if DOT_ROWS > 1 && defined(SKIPS_DIGITS)
+    if (PACK_TRAITS[type].digits == 2 && rows <= DOT_ROWS && has_fine(rows, fine)) {
+        unpack_unit(type, packed, &w);
+        add_both_digits(type, rows, &w, x, fine, acc);
+        return;
+    }
+    if ((PACK_TRAITS[type].digits == 2 || PACK_TRAITS[type].bits > 4) && rows <= DOT_ROWS) {
+        unpack_scales(type, packed, &w);
+        add_unit(type, rows, &w, packed.codes, x, acc);
+        return;
+    }
+#endif
+    unpack_unit(type, packed, &w);
+    add_units(type, rows, &w, x, fine, acc);
 }
 
 /* out[t][n] of one panel of quantised weights. */
@@ -161,11 +211,9 @@ INLINE void multiply_quant_panel(pack_type type, int rows, const packed_matrix *
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
     for (size_t u = 0; u < units; u++, unit += x->step, fine += x->step) {
         const packed_unit packed = find_unit(type, w, panel, u);
-        unit_weights weights;
         prefetch_ahead(stream, share);
         stream += share;
-        unpack_unit(type, packed, &weights);
-        add_units(type, rows, &weights, unit, fine, acc);
+        add_packed_units(type, rows, packed, unit, fine, acc);
     }
     UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }

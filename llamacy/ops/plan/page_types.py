@@ -35,7 +35,7 @@ def page_type(kv_type: str, nodes: Iterable[Node], kernels: Kernels) -> str:
     nodes : iterable of Node
         The operations of the pass that reads the pages.
     kernels : Kernels
-        Those of the level in use.
+        The kernels of the level in use.
     """
     if kv_type != "f16" or not kernels.has_bf16:
         return kv_type

@@ -147,7 +147,7 @@ class PagePool(BlockPool):
     n_snapshots : int
         Most snapshots of them that a text keeps.
     numbers : PageNumbers, optional
-        What is in a page, if anybody asks.
+        The type of the numbers in pages; None leaves pages as they are taken.
 
     Attributes
     ----------

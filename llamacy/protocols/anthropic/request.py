@@ -17,6 +17,7 @@ from llamacy.protocols.anthropic.blocks import written_messages, written_system
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.chat_request import model_name
 from llamacy.protocols.openai.sampling import sampling_options
+from llamacy.protocols.openai.structure import taken_tools
 
 _IGNORED: Final = (
     "cache_control",  # what was read is found again without being told
@@ -121,7 +122,7 @@ def _thinks(fields: Fields) -> bool:
 
 def _tools(fields: Fields) -> tuple[dict[str, Any], bool]:
     """Take the tools and their choice, and whether there may be only one call."""
-    tools = enumerate(fields.items("tools"))
+    tools = enumerate(taken_tools(fields))
     schemas = [_tool(f"tools[{index}]", tool) for index, tool in tools]
     choice = fields.inner("tool_choice")
     kind = choice.take("type", "auto")

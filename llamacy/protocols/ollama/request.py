@@ -14,6 +14,7 @@ from llamacy.arguments import checked_integer, short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.sampling import MAX_TOP, sampling_options
+from llamacy.protocols.openai.structure import taken_tools
 
 _LATEST: Final = ":latest"
 
@@ -171,7 +172,7 @@ def _format(wanted: object) -> dict[str, Any]:
 def _prompt_options(fields: Fields) -> tuple[dict[str, Any], bool]:
     """Take the tools, and how the model is to think; return whether that is shown."""
     options: dict[str, Any] = {}
-    if tools := fields.take("tools"):
+    if tools := taken_tools(fields):
         options["tools"] = tools
     match fields.take("think"):
         case None:

@@ -16,7 +16,12 @@ from llamacy.protocols.openai.sampling import (
     seeded,
 )
 from llamacy.protocols.openai.streaming import Streaming
-from llamacy.protocols.openai.structure import structure_options, tool_options
+from llamacy.protocols.openai.structure import (
+    structure_options,
+    taken_tools,
+    template_options,
+    tool_options,
+)
 
 _IGNORED: Final = ("prediction", "verbosity")
 
@@ -113,21 +118,16 @@ def _answer_length(fields: Fields) -> dict[str, Any]:
         )
     if most is None or most == -1:
         return {}
-    return {"max_tokens": checked_integer("max_completion_tokens", most, 1)}
+    name = "max_completion_tokens" if before is None else "max_tokens"
+    return {"max_tokens": checked_integer(name, most, 1)}
 
 
 def _prompt_options(fields: Fields) -> dict[str, Any]:
     """Take the options about how the conversation is written."""
-    options = tool_options(fields, fields.items("tools"))
+    options = tool_options(fields, taken_tools(fields))
     if (effort := fields.take("reasoning_effort")) is not None:
         options["reasoning_effort"] = effort
-    if (variables := fields.take("chat_template_kwargs")) is not None:
-        if not isinstance(variables, Mapping):
-            raise ArgumentError(
-                f"chat_template_kwargs: wanted an object, found {short(variables)}"
-            )
-        options["template_arguments"] = variables
-    return options
+    return options | template_options(fields)
 
 
 def _logprobs(fields: Fields) -> int | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError
+from llamacy.protocols.fields import Fields
+from llamacy.protocols.openai.response_tools import joined_name
 
 Message = dict[str, Any]
 
@@ -57,7 +59,8 @@ def _add(name: str, item: Any, written: list[Message]) -> None:
     """Add an item to the messages."""
     match item:
         case {"type": "function_call", "call_id": str(id), "name": str(called)}:
-            function = {"name": called, "arguments": item.get("arguments", "")}
+            full = joined_name(_namespace(name, item), called)
+            function = {"name": full, "arguments": item.get("arguments", "")}
             calls = _answer(written).setdefault("tool_calls", [])
             calls.append({"id": id, "type": "function", "function": function})
         case {"type": "function_call_output", "call_id": str(id), "output": output}:
@@ -76,6 +79,11 @@ def _add(name: str, item: Any, written: list[Message]) -> None:
                 f"{name}: wanted a message, reasoning, a function call or its output, "
                 f"found {short(item)}"
             )
+
+
+def _namespace(name: str, item: Mapping[str, Any]) -> str | None:
+    """Return the namespace of the function that a call is of."""
+    return Fields(item, name).text("namespace")
 
 
 def _is_open(written: list[Message]) -> bool:

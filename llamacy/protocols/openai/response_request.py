@@ -11,8 +11,13 @@ from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
 from llamacy.protocols.openai.chat_request import model_name
 from llamacy.protocols.openai.response_input import with_instructions, written_input
+from llamacy.protocols.openai.response_tools import Namespaces, chosen, read_tools
 from llamacy.protocols.openai.sampling import MAX_TOP, sampling_options
-from llamacy.protocols.openai.structure import tool_options
+from llamacy.protocols.openai.structure import (
+    taken_tools,
+    template_options,
+    tool_options,
+)
 
 _IGNORED: Final = (
     "client_metadata",  # of Codex: its session, its turn
@@ -45,6 +50,8 @@ class ResponseRequest:
         Whether the response may have only one tool call.
     echoed : dict
         Fields of the request that the response repeats.
+    namespaces : dict
+        The namespaces of functions, by the names that the model calls them by.
     """
 
     model: str
@@ -56,6 +63,7 @@ class ResponseRequest:
     is_stored: bool
     has_one_call: bool
     echoed: dict[str, Any]
+    namespaces: Namespaces
 
     def conversation(self, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the whole conversation, after that of the response before."""
@@ -77,7 +85,10 @@ def response_request(body: object) -> ResponseRequest:
     instructions = fields.text("instructions")
     previous = fields.text("previous_response_id")
     echoed = _echoed(fields)
-    options: dict[str, Any] = {**sampling_options(fields), **_options(fields)}
+    tools, namespaces = read_tools(taken_tools(fields))
+    options: dict[str, Any] = {**sampling_options(fields), **_options(fields, tools)}
+    if "tool_choice" in options:
+        options["tool_choice"] = chosen(options["tool_choice"], namespaces)
     has_one_call = not fields.flag("parallel_tool_calls", True)
     stream = fields.flag("stream", False)
     is_stored = fields.flag("store", True)
@@ -98,24 +109,22 @@ def response_request(body: object) -> ResponseRequest:
         is_stored,
         has_one_call,
         echoed,
+        namespaces,
     )
 
 
-def _options(fields: Fields) -> dict[str, Any]:
+def _options(fields: Fields, tools: list[Any]) -> dict[str, Any]:
     """Take the options of `Model.chat` that have other names here."""
     options: dict[str, Any] = {}
     if (most := fields.take("max_output_tokens")) is not None:
         options["max_tokens"] = checked_integer("max_output_tokens", most, 1)
-    items = enumerate(fields.items("tools"))
-    tools = [_tool(f"tools[{index}]", item) for index, item in items]
     options |= {**tool_options(fields, tools), **_format(fields)}
     reasoning = fields.inner("reasoning")
     if (effort := reasoning.take("effort")) is not None:
         options["reasoning_effort"] = effort
     reasoning.ignore(("context", "generate_summary", "summary"))
     reasoning.finish()
-    if (variables := fields.take("chat_template_kwargs")) is not None:
-        options["template_arguments"] = variables
+    options |= template_options(fields)
     how = checked_choice(
         "truncation", fields.take("truncation", "disabled"), ("disabled", "auto")
     )
@@ -152,19 +161,6 @@ def _format(fields: Fields) -> dict[str, Any]:
     raise ArgumentError(
         f"text.format: wanted text, json_object or json_schema, found {short(wanted)}"
     )
-
-
-def _tool(name: str, tool: object) -> dict[str, Any]:
-    """Return a tool in the shape of the chat completion API."""
-    if not isinstance(tool, Mapping) or tool.get("type") != "function":
-        found = tool.get("type") if isinstance(tool, Mapping) else tool
-        raise ArgumentError(
-            f"{name}.type: wanted function: the server has no tools of its own, "
-            f"found {short(found)}"
-        )
-    keys = ("name", "description", "parameters", "strict")
-    function = {key: tool[key] for key in keys if tool.get(key) is not None}
-    return {"type": "function", "function": function}
 
 
 def _refuse(fields: Fields) -> None:

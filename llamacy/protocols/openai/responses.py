@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import uuid
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from llamacy.protocols.openai.logprobs import entries
 
@@ -28,6 +28,7 @@ _PARTS: dict[str, dict[str, Any]] = {
 }
 _EVENTS = {"message": "output_text", "reasoning": "reasoning_text"}
 _REASONS = {"length": "max_output_tokens"}
+_NO_NAMESPACES: Final[Mapping[str, tuple[str, str]]] = {}
 
 
 class Response:
@@ -41,6 +42,8 @@ class Response:
         Fields of the request that the response repeats.
     token_bytes : callable
         Returns the bytes of a token id.
+    namespaces : mapping of str to pair of str
+        Namespace and name of functions, by the names that the model calls them by.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Response:
         head: Head,
         echoed: dict[str, Any],
         token_bytes: Callable[[int], bytes],
+        namespaces: Mapping[str, tuple[str, str]] = _NO_NAMESPACES,
     ) -> None:
         self._top = {
             "id": head.id,
@@ -61,6 +65,7 @@ class Response:
         self._open: Item | None = None
         self._n_events = 0
         self._token_bytes = token_bytes
+        self._namespaces = namespaces
         self._logprobs: list[dict[str, Any]] = []  # of tokens that no delta has had
 
     def whole(self, answer: ChatCompletion) -> dict[str, Any]:
@@ -73,7 +78,7 @@ class Response:
                 logprobs = entries(answer.logprobs, self._token_bytes)
                 item["content"][0]["logprobs"] = logprobs
             self._items.append(item)
-        self._items += map(_whole_call, answer.tool_calls)
+        self._items += map(self._whole_call, answer.tool_calls)
         return self._response(_status(answer.finish_reason), answer)
 
     def begin(self) -> Iterator[Item]:
@@ -160,7 +165,8 @@ class Response:
         """Yield the events of a part of a tool call."""
         if delta.name:
             yield from self._close()
-            item = self._open = _call_item(delta.name, delta.id, "", "in_progress")
+            item = self._call_item(delta.name, delta.id, "", "in_progress")
+            self._open = item
             yield self._of_item("response.output_item.added", item=dict(item))
         assert self._open is not None
         if delta.arguments:
@@ -175,6 +181,23 @@ class Response:
         rest = {"arguments": item["arguments"], "name": item["name"]}
         kind = "response.function_call_arguments.done"
         yield self._of_item(kind, item_id=item["id"], **rest)
+
+    def _whole_call(self, call: ToolCall) -> Item:
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        return self._call_item(call.name, call.id, arguments, "completed")
+
+    def _call_item(self, called: str, id: str, arguments: str, status: str) -> Item:
+        """Return an item of a call of the function that a model calls so."""
+        namespace, name = self._namespaces.get(called, (None, called))
+        item = {
+            "id": f"fc_{uuid.uuid4().hex}",
+            "type": "function_call",
+            "status": status,
+            "call_id": id,
+            "name": name,
+            "arguments": arguments,
+        }
+        return item if namespace is None else {**item, "namespace": namespace}
 
     def _of_item(self, kind: str, **rest: Any) -> Item:
         return self._event(kind, output_index=len(self._items), **rest)
@@ -241,22 +264,6 @@ def _item(kind: str, text: str, status: str) -> Item:
     if kind == "reasoning":
         return {"id": f"rs_{uuid.uuid4().hex}", "summary": [], **item}
     return {"id": f"msg_{uuid.uuid4().hex}", "role": "assistant", **item}
-
-
-def _call_item(name: str, id: str, arguments: str, status: str) -> Item:
-    return {
-        "id": f"fc_{uuid.uuid4().hex}",
-        "type": "function_call",
-        "status": status,
-        "call_id": id,
-        "name": name,
-        "arguments": arguments,
-    }
-
-
-def _whole_call(call: ToolCall) -> Item:
-    arguments = json.dumps(call.arguments, ensure_ascii=False)
-    return _call_item(call.name, call.id, arguments, "completed")
 
 
 def _is_json(text: str) -> bool:

@@ -88,7 +88,7 @@ def sampling_options(fields: Fields) -> SamplingOptions:
             options[name] = value
     for name, own in _RENAMED.items():
         if (value := fields.take(name)) is not None:
-            options.setdefault(own, value)
+            options.setdefault(own, _checked(name, own, value))
     if (max_tokens := fields.take("max_tokens")) is not None:
         if max_tokens != -1:  # llama.cpp's "no limit"
             options["max_tokens"] = max_tokens
@@ -101,6 +101,16 @@ def sampling_options(fields: Fields) -> SamplingOptions:
         options["seed"] = checked_integer("seed", seed, -(2**63), 2**64 - 1) % 2**64
     SamplingParams(**options)
     return options  # type: ignore[no-any-return]
+
+
+def _checked(name: str, own: str, value: Any) -> Any:
+    """Return an option's value; an error of it has the field's own name."""
+    option: Any = {own: value}
+    try:
+        SamplingParams(**option)
+    except ArgumentError as error:
+        raise ArgumentError(name + str(error).removeprefix(own)) from None
+    return value
 
 
 def n_choices(fields: Fields) -> int:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from llamacy.arguments import short
+from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
+
+MAX_TOOLS: Final = 512
+"""Most tools of a request; agents with many servers of tools have some two hundred."""
 
 _FORMS: Final = ("response_format", "json_schema", "regex", "grammar")
 
@@ -18,6 +24,35 @@ def structure_options(fields: Fields) -> dict[str, Any]:
     given = {name: fields.take(name) for name in _FORMS}
     # clients of llama-server leave out a grammar by an empty one
     return {name: value for name, value in given.items() if value not in (None, "")}
+
+
+def taken_tools(fields: Fields) -> list[Any]:
+    """Take the tools out of a request's fields, unchecked.
+
+    Raises
+    ------
+    ArgumentError
+        They are no list, or too many: a schema takes about a millisecond.
+    """
+    tools = fields.items("tools")
+    if len(tools) > MAX_TOOLS:
+        name = fields.path("tools")
+        raise ArgumentError(
+            f"{name}: wanted at most {MAX_TOOLS} tools, found {len(tools)}"
+        )
+    return tools
+
+
+def template_options(fields: Fields) -> dict[str, Any]:
+    """Take the variables of the chat template, as an option of `Model.chat`."""
+    variables = fields.take("chat_template_kwargs")
+    if variables is None:
+        return {}
+    if not isinstance(variables, Mapping):
+        raise ArgumentError(
+            f"chat_template_kwargs: wanted an object, found {short(variables)}"
+        )
+    return {"template_arguments": variables}
 
 
 def tool_options(fields: Fields, tools: list[Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -16,6 +15,7 @@ from llamacy.protocols.anthropic.request import MessageRequest, message_request
 from llamacy.protocols.anthropic.responses import MessageResponse, found_stop
 from llamacy.results import FinishReason
 from llamacy.server.calls import first_call, until_first_call
+from llamacy.server.capacity import check_capacity
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.reading_progress import ReadingProgress
 from llamacy.server.responses import JSON, Events, event
@@ -28,6 +28,7 @@ async def messages(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = message_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
+    check_capacity(model)
     await check_length(model, texts_of(asked.messages))
     options = {**asked.prompt_options, **asked.options}
     response = MessageResponse(name, asked.shows_thinking)
@@ -52,8 +53,8 @@ async def count_tokens(request: Request) -> JSON:
     service = service_of(request)
     asked = message_request(await service.body(request), is_counted=True)
     _, model = await service.writer(request, asked.model)
-    n_tokens = await asyncio.to_thread(
-        model.count_tokens, asked.messages, **asked.prompt_options
+    n_tokens = await service.aside(
+        lambda: model.count_tokens(asked.messages, **asked.prompt_options)
     )
     return JSON({"input_tokens": n_tokens})
 

@@ -11,9 +11,10 @@ from llamacy.generation.cancelling import CancelToken
 from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.ollama.request import Asked, chat_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
+from llamacy.server.capacity import check_capacity
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.ollama.lines import known_name, streamed
-from llamacy.server.responses import JSON, Events
+from llamacy.server.responses import JSON, Events, made
 from llamacy.server.service import check_writes, service_of
 
 
@@ -38,6 +39,7 @@ async def answered(
     if asked.is_empty:
         return JSON(response.nothing(unloads=False))
     check_writes(name, model)
+    check_capacity(model)
     response.spell(token_bytes_of(model))
     await check_length(model, texts_of(asked.messages))
     options: dict[str, Any] = {**asked.prompt_options, **asked.options}
@@ -58,4 +60,4 @@ async def answered(
         return [[await model.achat(asked.messages, cancel=cancel, **options)]]
 
     ((answer,),) = await service.whole(request, name, begin)
-    return JSON(response.end(answer, part(answer)))
+    return await made(lambda: JSON(response.end(answer, part(answer))), [answer])

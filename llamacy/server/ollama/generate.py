@@ -14,10 +14,11 @@ from llamacy.model.prompt_ids import prompt_ids, token_bytes_of
 from llamacy.protocols.ollama.request import Asked, generate_asked
 from llamacy.protocols.ollama.responses import OllamaResponse
 from llamacy.results import Completion
+from llamacy.server.capacity import check_capacity
 from llamacy.server.lengths import check_length
 from llamacy.server.ollama.chat import answered
 from llamacy.server.ollama.lines import known_name, streamed
-from llamacy.server.responses import JSON, Events
+from llamacy.server.responses import JSON, Events, made
 from llamacy.server.service import service_of
 
 
@@ -42,6 +43,7 @@ async def _continued(
 ) -> JSON | Events:
     service, (name, model) = service_of(request), named
     response.spell(token_bytes_of(model))
+    check_capacity(model)
     await check_length(model, [asked.prompt])
     ids = await asyncio.to_thread(prompt_ids, model, asked.prompt)
     options: dict[str, Any] = asked.options
@@ -56,5 +58,9 @@ async def _continued(
         return [[await model.agenerate(ids, cancel=cancel, **options)]]
 
     ((text,),) = await service.whole(request, name, begin)
-    part = response.part(text.text, logprobs=text.logprobs)
-    return JSON(response.end(text, part))
+
+    def whole() -> JSON:
+        part = response.part(text.text, logprobs=text.logprobs)
+        return JSON(response.end(text, part))
+
+    return await made(whole, [text])

@@ -16,10 +16,11 @@ from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import ChatRequest, chat_request
 from llamacy.protocols.openai.common import Head, detailed, total
 from llamacy.server.calls import first_call, until_first_call
+from llamacy.server.capacity import check_capacity
 from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
-from llamacy.server.responses import JSON, Events, event
+from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of
 
 _CHUNK: Final = "chat.completion.chunk"
@@ -30,6 +31,7 @@ async def chat(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = chat_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
+    check_capacity(model, asked.n)
     await check_length(model, texts_of(asked.messages))
     head = Head.new("chatcmpl", name)
     if asked.streaming.is_on:
@@ -38,7 +40,9 @@ async def chat(request: Request) -> JSON | Events:
         request, name, lambda cancel: _answers(model, asked, cancel)
     )
     usage = detailed(total([[answer.usage for answer in answers]]))
-    return JSON({**_whole(model, head, answers), "usage": usage})
+    return await made(
+        lambda: JSON({**_whole(model, head, answers), "usage": usage}), answers
+    )
 
 
 async def _answers(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -23,11 +24,12 @@ from llamacy.protocols.openai.completions import (
     CreateCompletionResponse,
 )
 from llamacy.results import Completion
+from llamacy.server.capacity import check_capacity
 from llamacy.server.errors import refusal_of
 from llamacy.server.joining import joined, start_all
 from llamacy.server.lengths import check_lengths
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
-from llamacy.server.responses import JSON, Events, event
+from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of
 
 _CHUNK: Final = "text_completion"
@@ -75,7 +77,9 @@ async def completions(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = completion_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
+    n = len(asked.prompts) * asked.n if asked.streaming.is_on else 1
     try:
+        check_capacity(model, n, "n" if asked.n > 1 else "prompt")
         written = ([one] if isinstance(one, str) else [] for one in asked.prompts)
         await check_lengths(model, written)
         ids = await asyncio.to_thread(_ids, model, asked)
@@ -91,8 +95,11 @@ async def completions(request: Request) -> JSON | Events:
         )
     except LlamacyError as error:
         raise refusal_of(error, "prompt") from error
-    usage = total([text.usage for text in each] for each in texts)
-    return JSON({**_whole(task, texts), "usage": detailed(usage)})
+    usage = detailed(total([text.usage for text in each] for each in texts))
+    return await made(
+        lambda: JSON({**_whole(task, texts), "usage": usage}),
+        chain.from_iterable(texts),
+    )
 
 
 def _ids(model: Model, asked: CompletionRequest) -> list[list[int]]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from llamacy.chat.results import ChatCompletion, ToolCall
 from llamacy.chat.stream import AsyncChatStream
+from llamacy.errors import LlamacyError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.model.prompt_ids import token_bytes_of
 from llamacy.protocols.openai.chat import message
@@ -20,17 +21,36 @@ from llamacy.protocols.openai.response_request import (
 )
 from llamacy.protocols.openai.responses import Response
 from llamacy.server.calls import first_call, until_first_call
+from llamacy.server.capacity import check_capacity
+from llamacy.server.errors import Refusal, refusal_of
 from llamacy.server.lengths import check_length, texts_of
 from llamacy.server.reading_progress import ReadingProgress
-from llamacy.server.responses import JSON, Events, event
+from llamacy.server.responses import JSON, Events, event, made
 from llamacy.server.service import service_of
 
 
 async def responses(request: Request) -> JSON | Events:
     """Answer, and remember the conversation."""
+    try:
+        return await _answered(request)
+    except LlamacyError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: LlamacyError) -> Refusal:
+    """Return the refusal of a request, whose messages are called its input."""
+    refusal = refusal_of(error, "input")
+    if refusal.field is not None and refusal.field.startswith("messages"):
+        refusal.field = "input"
+        refusal.message = f"input: {refusal.message.partition(': ')[2]}"
+    return refusal
+
+
+async def _answered(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = response_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
+    check_capacity(model)
     before: list[dict[str, Any]] = []
     if asked.previous is not None:
         before = service.store.get(asked.previous, "previous_response_id").messages
@@ -38,8 +58,8 @@ async def responses(request: Request) -> JSON | Events:
     if "overflow" not in asked.options:
         await check_length(model, texts_of(messages))
     head = Head.new("resp", name)
-    made = Response(head, asked.echoed, token_bytes_of(model))
-    turn = _Turn(request, name, asked, before, made)
+    response = Response(head, asked.echoed, token_bytes_of(model), asked.namespaces)
+    turn = _Turn(request, name, asked, before, response)
     if asked.stream:
         progress = ReadingProgress()
         stream = model.astream_chat(messages, progress=progress, **asked.options)
@@ -53,7 +73,8 @@ async def responses(request: Request) -> JSON | Events:
     ((answer,),) = await service.whole(request, name, begin)
     if asked.has_one_call:
         answer = first_call(answer)
-    return JSON(turn.stored(turn.response.whole(answer), answer))
+    body = await made(lambda: turn.response.whole(answer), [answer])
+    return JSON(turn.stored(body, answer))
 
 
 async def stored_response(request: Request) -> JSON:
@@ -102,20 +123,20 @@ class _Turn:
 
     async def events(self, stream: AsyncChatStream) -> AsyncGenerator[bytes, None]:
         """Yield the events of a stream."""
-        made, text = self.response, ""
+        response, text = self.response, ""
         called: ToolCall | None = None
         try:
-            for one in made.begin():
+            for one in response.begin():
                 yield _named(one)
             async for piece in until_first_call(stream, self._asked.has_one_call):
-                for one in made.push(piece):
+                for one in response.push(piece):
                     yield _named(one)
                 text += piece.text
                 if self._asked.has_one_call and piece.tool_calls:
                     (called,) = piece.tool_calls
         except Exception as error:
             refusal = self._service.refusal(error)
-            yield _named(made.fail(refusal.code, refusal.message))
+            yield _named(response.fail(refusal.code, refusal.message))
             return
         finally:  # also if the client has hung up
             answer = stream.completion
@@ -124,7 +145,7 @@ class _Turn:
             answer = replace(
                 answer, text=text, tool_calls=(called,), finish_reason="tool_calls"
             )
-        *last, final = made.end(answer, answer.finish_reason)
+        *last, final = response.end(answer, answer.finish_reason)
         for one in last:
             yield _named(one)
         self.stored(final["response"], answer)

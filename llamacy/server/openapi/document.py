@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import llamacy
@@ -57,7 +57,9 @@ _ERRORS: Final[dict[str, Schema]] = {
 _IN_PATH: Final = re.compile(r"\{(\w+)\}")
 
 
-def document(models: Iterable[str], root: str = "") -> dict[str, Any]:
+def document(
+    models: Iterable[str], root: str = "", *, has_others: bool = False
+) -> dict[str, Any]:
     """Return the description.
 
     Parameters
@@ -66,11 +68,14 @@ def document(models: Iterable[str], root: str = "") -> dict[str, Any]:
         The names of the models.
     root : str
         The path that the application is mounted at.
+    has_others : bool, default False
+        Whether clients may name other models as well, of the hub.
     """
-    names = {"type": "string", "enum": list(models)}
+    known = list(models)
+    names: Schema = {**TEXT, "examples" if has_others else "enum": known}
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), operation in OPERATIONS.items():
-        described = _operation(method, path, operation, names)
+        described = _operation(method, path, operation, names, known[0])
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -86,7 +91,7 @@ def document(models: Iterable[str], root: str = "") -> dict[str, Any]:
 
 
 def _operation(
-    method: str, path: str, operation: Operation, names: Schema
+    method: str, path: str, operation: Operation, names: Schema, model: str
 ) -> dict[str, Any]:
     error = {"schema": {"$ref": f"#/components/schemas/{operation.api}_error"}}
     refused = {"description": "Refused.", "content": {"application/json": error}}
@@ -106,15 +111,10 @@ def _operation(
         schema = request_schema(
             operation.read, operation.example, shapes, is_open=is_open
         )
-        schema["examples"] = [_named(operation.example, names)]
+        schema["examples"] = [{**operation.example, "model": model}]
         body = {"application/json": {"schema": schema}}
         described["requestBody"] = {"required": True, "content": body}
     return described
-
-
-def _named(example: Mapping[str, Any], names: Schema) -> dict[str, Any]:
-    """Return an example with a model that there is."""
-    return {**example, "model": names["enum"][0]}
 
 
 def _content(operation: Operation) -> dict[str, Any]:

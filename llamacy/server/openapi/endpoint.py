@@ -12,4 +12,5 @@ from llamacy.server.service import service_of
 async def description(request: Request) -> JSON:
     """Describe the application."""
     root = request.scope.get("root_path", "")
-    return JSON(document(service_of(request).models, root))
+    models = service_of(request).models
+    return JSON(document(models, root, has_others=models.hub is not None))

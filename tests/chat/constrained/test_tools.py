@@ -81,6 +81,23 @@ def template_of(family: str) -> str:
     )
 
 
+def of_k3(key: str, kind: str, value: str) -> str:
+    opening = f'<|open|>argument key="{key}" type="{kind}"<|sep|>'
+    return f"{opening}{value}<|close|>argument<|sep|>"
+
+
+LONG = {
+    "hunyuan 3": FAMILIES["hunyuan 3"][1],
+    "kimi k3": "<|close|>response<|sep|><|open|>tools<|sep|>"
+    '<|open|>call tool="look" index="1"<|sep|>'
+    + of_k3("city", "string", "Rome")
+    + of_k3("n", "number", "3")
+    + of_k3("kind", "string", "new")
+    + of_k3("deep", "object", '{"a": [1.5]}')
+    + "<|close|>call<|sep|><|close|>tools<|sep|>",
+}
+"""What models of families say whose marks are long."""
+
 ENFORCED = [
     *FAMILIES,
     *(f"{name}" for name in TEMPLATES if name not in FAMILIES),
@@ -108,6 +125,8 @@ def test_a_required_call_has_valid_arguments(
     options: Any = {"logit_bias": {think: -1e4}, "max_tokens": 2000}
     if family == "harmony":
         options["says"] = "<|channel|>commentary to=functions."
+    if family in LONG:  # many calls would be cut off
+        options["says"] = LONG[family]
     names = set()
     for seed in range(3):
         answer = ask(puppet, family, tool_choice="required", seed=seed, **options)
@@ -135,6 +154,9 @@ FREE = [
     "command r plus",
     "gemma 4",
     "minimax 3",
+    "hunyuan 3",
+    "solar open",
+    "firefunction",
 ]
 
 

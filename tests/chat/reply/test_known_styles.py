@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -57,6 +58,15 @@ CPM = tags(
 )
 ATEM = INVOKE.replace("<", "<atem:").replace("<atem:/", "</atem:")
 GLM = tags("look", "<arg_key>{}</arg_key>\n<arg_value>{}</arg_value>", "")
+K3 = tags(
+    '<|open|>call tool="look" index="1"<|sep|>',
+    '<|open|>argument key="{}"<|sep|>{}<|close|>argument<|sep|>',
+    "<|close|>call<|sep|>",
+).replace('"city"', '"city" type="string"')
+HY = ":opensource"
+HUNYUAN = re.sub(
+    r"(?<=arg_)(key|value)", rf"\1{HY}", GLM.removeprefix("look\n").rstrip()
+)
 PYTHONIC = f"look(city='Ro\"me', n=3, deep={DEEP})"
 GEMMA = 'call:look{city:<|"|>Ro"me<|"|>,deep:{a:[true,None,-1.5]},n:3}'
 KIMI = f"<|tool_call_begin|>functions.look:0<|tool_call_argument_begin|>{JSON}"
@@ -126,6 +136,21 @@ FAMILIES = {
     "minicpm": ('<function name="<param name="', CPM),
     "functionary": ("<function=", f"<function=look>{JSON}</function>"),
     "glm": ("<tool_call><arg_key>", f"<tool_call>{GLM}</tool_call>"),
+    "hunyuan 3": (
+        "'<tool_calls{}>' '<arg_key{}>' ':opensource'",
+        f"<tool_calls{HY}>\n<tool_call{HY}>look<tool_sep{HY}>\n{HUNYUAN}\n"
+        f"</tool_call{HY}>\n</tool_calls{HY}>",
+    ),
+    "kimi k3": (
+        "'<|open|>' '<|close|>' open_tag('response') open_tag('tools')",
+        f"<|open|>tools<|sep|>{K3}<|close|>tools<|sep|>",
+    ),
+    "solar open": (
+        "<|tool_calls|><|tool_call:begin|>",
+        "<|tool_calls|><|tool_call:begin|>a1b2c3d4e5<|tool_call:name|>look"
+        f"<|tool_call:args|>{JSON}<|tool_call:end|>",
+    ),
+    "firefunction": ("functools[", f"functools[{CALL}]"),
     "lfm 2": (
         "<|tool_call_start|>",
         f"<|tool_call_start|>[{PYTHONIC}]<|tool_call_end|>",
@@ -180,7 +205,7 @@ def test_a_call_in_plain_json_is_read_whatever_the_family(family: str) -> None:
         "{{ tools }}",
         "{{ tools }}<my_call>",
         "{{ tools }}>>>{{ messages }}",
-        "{{ tools }}<|open|>call tool=",
+        "{{ tools }}<|opened|>call tool=",
     ],
 )
 def test_a_template_whose_calls_cannot_be_read_takes_no_tools(

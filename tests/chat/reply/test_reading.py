@@ -18,10 +18,13 @@ from llamacy.chat.reply.tool_call_marks import (
     LLAMA_3,
     MISTRAL,
     ToolCallStyle,
+    hunyuan_style,
     keyed_style,
+    kimi_k3_style,
     minimax_style,
     tagged_style,
 )
+from llamacy.chat.reply.wrapping import SOLAR
 from llamacy.chat.results import ToolCall
 
 THINK = THINKING_MARKS[0]
@@ -34,6 +37,12 @@ STYLES = {
     "llama-3": ReplyStyle(tool_calls=LLAMA_3, names=NAMES),
     "harmony": ReplyStyle(has_channels=True, names=NAMES),
     "functionary": ReplyStyle(has_recipients=True, names=NAMES),
+    "solar": ReplyStyle(
+        thinking=SOLAR.thinking,
+        wrapping=SOLAR,
+        tool_calls=tool_call_marks.SOLAR,
+        names=NAMES,
+    ),
     "always": ReplyStyle(thinking=THINK, always_thinks=True),
 }
 TAGS = tool_call_tags.CODER
@@ -47,8 +56,10 @@ STYLES |= {
         ),
         tagged_style({}),
         tagged_style({}, "", None),
+        hunyuan_style({}),
         keyed_style({}),
         minimax_style({}),
+        kimi_k3_style({}),
     )
 }
 JSON = '{"name": "weather", "arguments": {}}'

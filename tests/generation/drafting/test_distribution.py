@@ -91,7 +91,7 @@ def test_sampled_tokens_have_the_distribution_of_the_model(
     path: Path, drafter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worth, "of_another", lambda self, drafter, rate=None: 2.0)
-    options = {"draft": path} if drafter == "draft model" else {}
+    options: Any = {"draft": path} if drafter == "draft model" else {}
     with llamacy.load(path, n_ctx=300, n_threads=1, **options) as model:
         rows_cost_nothing(model.engine.worker)
         if drafter == "lookup":

@@ -52,6 +52,7 @@ def test_a_message_has_text_and_usage(create: Any) -> None:
     assert [block.text for block in message.content] == ["It is sunny."]
     assert (message.stop_reason, message.stop_sequence) == ("end_turn", None)
     assert (message.role, message.model) == ("assistant", "puppet")
+    assert message._request_id.startswith("req_")
     again = create("say It is sunny.", system="Be kind.")
     assert again.usage.cache_read_input_tokens > 0
     both = again.usage.cache_read_input_tokens + again.usage.input_tokens

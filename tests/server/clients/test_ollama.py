@@ -160,6 +160,21 @@ def test_mistakes_have_ollamas_shape(client: Any) -> None:
         assert caught.value.status_code == status
 
 
+def test_calls_that_change_models_are_refused_by_name(client: Any) -> None:
+    asks: dict[str, Callable[[], Any]] = {
+        "delete": lambda: client.delete("demo"),
+        "copy": lambda: client.copy("demo", "other"),
+        "create": lambda: client.create("other", from_="demo"),
+        "push": lambda: client.push("demo"),
+        "blobs": lambda: client.create_blob(__file__),
+    }
+    for name, ask in asks.items():
+        with pytest.raises(ollama.ResponseError, match=f"^{name}: ") as caught:
+            ask()
+        assert caught.value.status_code == 403
+    assert client.show("demo").details.family == "llama"
+
+
 def test_leaving_a_stream_frees_the_model(client: Any, puppet: llamacy.Model) -> None:
     text = "say " + "all work and no play " * 100
     stream = client.chat("puppet", user(text), stream=True)

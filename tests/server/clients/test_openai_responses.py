@@ -94,6 +94,34 @@ def test_calls_and_reasoning_go_both_ways_as_items(create: Any) -> None:
     assert after.output_text == "The tool said 3"
 
 
+GROUPED_CALL = '<tool_call>\n{"name": "crm__add", "arguments": {"a": 1}}\n</tool_call>'
+GROUP = {"type": "namespace", "name": "crm", "description": "About.", "tools": [TOOL]}
+
+
+def test_functions_of_a_namespace_are_called_by_both_names(
+    create: Any, client: Any
+) -> None:
+    tools = [GROUP, {**TOOL, "name": "other"}]
+    asked = [{"role": "user", "content": f"say {GROUPED_CALL}"}]
+    (call,) = create(asked, tools=tools, store=False).output
+    assert (call.namespace, call.name, call.arguments) == ("crm", "add", '{"a": 1}')
+    with client.responses.stream(
+        model="puppet", input=asked, tools=tools, tool_choice={**TOOL}
+    ) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    added = next(one for one in events if one.type == "response.output_item.added")
+    assert (added.item.namespace, added.item.name) == ("crm", "add")
+    (call,) = final.output
+    assert (call.namespace, call.name) == ("crm", "add")
+    item = call.model_dump(exclude_none=True, exclude={"parsed_arguments"})
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "3"}
+    after = create([*asked, item, result], tools=tools, store=False)
+    assert after.output_text == "The tool said 3"
+    plain = create([*asked, {**item, "namespace": None}, result], tools=tools)
+    assert plain.usage.input_tokens < after.usage.input_tokens
+
+
 def test_events_come_in_order_and_add_up(client: Any) -> None:
     text = f"say <think>\nHm.\n</think>\n\nIt is sunny.\n{CALL}"
     with client.responses.stream(model="puppet", input=text, tools=[TOOL]) as stream:
@@ -124,7 +152,15 @@ def test_events_come_in_order_and_add_up(client: Any) -> None:
         ({"input": 3}, "input"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
         ({"input": None}, "input"),
+        ({"input": [{"role": "user", "content": [None]}]}, "input"),
+        ({"input": "word " * 9000}, "input"),
+        ({"extra_body": {"chat_template_kwargs": 3}}, "chat_template_kwargs"),
+        ({"tools": [TOOL] * 513}, "tools"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [GROUP | {"tools": [{}]}]}, "tools[0].tools[0].type"),
+        ({"tools": [{**GROUP, "name": ""}]}, "tools[0].name"),
+        ({"tools": [{**GROUP, "tools": {}}]}, "tools[0].tools"),
+        ({"tools": [GROUP, {**TOOL, "name": "crm__add"}]}, "tools"),
         ({"background": True}, "background"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"text": {"format": {"type": "xml"}}}, "text.format"),

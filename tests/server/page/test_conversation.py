@@ -13,6 +13,7 @@ pytest.importorskip("llamacy.server", exc_type=ImportError)
 from tests.support.browser import opened
 from tests.support.chatting import begin_chat, begun, ended, said, say
 from tests.support.relay import Relay
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -137,13 +138,21 @@ def test_chats_of_another_tab_appear_and_go(page: Any, url: str) -> None:
     assert other.locator("#chats li").count() == 0
 
 
-def test_a_page_closed_meanwhile_keeps_what_was_written(page: Any) -> None:
-    say(page, LONG, wait=False)
-    begun(page)
-    page.reload()
-    assert LONG[4:].startswith(said(page)[1])
-    assert page.locator(".problem").is_visible()
-    assert last(page, "Go on").is_visible()
+def test_a_page_closed_meanwhile_keeps_what_was_written(
+    browser: Any, relay: Relay
+) -> None:
+    with opened(browser, f"{relay.url}/") as watched:
+        page = watched.page
+        page.locator("#model").wait_for()
+        relay.stall_after(4000)  # or the answer might have ended before the reload
+        say(page, LONG, wait=False)
+        begun(page)
+        wait_until(lambda: relay.is_stalled)
+        relay.let_others_pass()
+        page.reload()
+        assert LONG[4:].startswith(said(page)[1])
+        assert page.locator(".problem").is_visible()
+        assert last(page, "Go on").is_visible()
 
 
 def test_chats_are_renamed_exported_and_deleted(page: Any, tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.reply.tool_call_marks import (
     ToolCallStyle,
     hermes_style,
+    hunyuan_style,
     keyed_style,
+    kimi_k3_style,
     minimax_style,
     tagged_style,
 )
+from llamacy.chat.reply.wrapping import KIMI_K3, SOLAR
 
 from ..documents import data_of, document_of
 
@@ -33,6 +36,8 @@ _CALLS: Final[tuple[ToolCallStyle, ...]] = (
     *(tagged_style(_TYPES, "<tool_call>", "</tool_call>", tags) for tags in _TAGS),
     *(tagged_style({}, "", None, tags) for tags in _TAGS),
     keyed_style(_TYPES),
+    hunyuan_style(_TYPES),
+    kimi_k3_style(_TYPES),
     minimax_style(_TYPES),
     hermes_style(_TYPES),
 )
@@ -45,6 +50,15 @@ STYLES: Final = (
         ReplyStyle(thinking=thinking, tool_calls=calls, names=_NAMES)
         for calls in _CALLS
         for thinking in (None, THINKING_MARKS[0])
+    ),
+    *(
+        ReplyStyle(
+            thinking=each.thinking, wrapping=each, tool_calls=calls, names=_NAMES
+        )
+        for each, calls in (
+            (SOLAR, tool_call_marks.SOLAR),
+            (KIMI_K3, kimi_k3_style(_TYPES)),
+        )
     ),
 )
 """Every way of writing that templates may stand for."""
