@@ -28,7 +28,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 if sys.maxsize < 2**32 or sys.byteorder != "little":
     found = f"{sys.maxsize.bit_length() + 1}-bit and {sys.byteorder}-endian"
@@ -172,9 +172,9 @@ def extensions() -> list[Extension]:
     return [extension(*module) for module in modules(machine(), emulated)]
 
 
-def translated(described: list[Extension], folder: str) -> list[Extension]:
+def translated(described: list[Any], folder: str) -> list[Any]:
     """Translate modules from Cython to C, in a folder."""
-    found: list[Extension] = cythonize(
+    found: list[Any] = cythonize(
         described,
         build_dir=folder,
         cache="build/cython-cache",
@@ -236,7 +236,7 @@ class BuildExt(build_ext):
 
     def finalize_options(self) -> None:
         """Translate Cython to C, here and not in setup(), which an sdist calls too."""
-        described = self.distribution.ext_modules
+        described = self.distribution.ext_modules or []
         self.distribution.ext_modules = translated(described, "build/cython")
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()

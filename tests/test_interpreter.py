@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def test_a_process_prints_nothing_at_exit(babble_model: Path) -> None:
     """
     done = subprocess.run(script(code), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+@pytest.mark.skipif(
+    not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="has a global lock"
+)
+def test_python_without_a_global_lock_stays_so(babble_model: Path) -> None:
+    code = f"""
+        import sys, llamacy
+        with llamacy.load({str(babble_model)!r}) as model:
+            model.generate("ba", max_tokens=4)
+        print(sys._is_gil_enabled())
+    """
+    environment = {key: os.environ[key] for key in os.environ if key != "PYTHON_GIL"}
+    done = subprocess.run(
+        script(code), capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signal to one process alone")

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What extensions for the stable ABI see of it; the rest of Python's own is Linux's.
+# The part of it that extensions for the stable ABI see; the rest is as on Linux.
 PYCONFIG = {
     "win32": """
 #define MS_WINDOWS
@@ -79,9 +79,9 @@ class System:
     Attributes
     ----------
     name : str
-        What it is called here.
+        Its name here.
     platform : str
-        What `sys.platform` is there.
+        Its `sys.platform`.
     machine : str
         `"x86_64"` or `"aarch64"`.
     """
@@ -131,7 +131,7 @@ class System:
     def files(self, source: Path, target: Path) -> list[str]:
         """Return the arguments that end the command: no optimisation, and the files."""
         if self.platform == "win32":
-            return ["/clang:-O0", f"/Fo{target}", f"/Tc{source}"]
+            return ["/clang:-O0", "/clang:-o", f"/clang:{target}", f"/Tc{source}"]
         return ["-O0", "-o", str(target), str(source)]
 
 
@@ -187,11 +187,11 @@ def refusal(target: str) -> str | None:
     home = Path(ziglang.__file__).parent
     command = [
         *(str(home / "zig"), "clang", f"--target={target}", "-ffreestanding"),
-        *("-isystem", str(home / "lib/include"), "-fsyntax-only", "-x", "c"),
-        "llamacy/kernels/packing/packed.h",
+        *("-isystem", str(home / "lib/include"), "-fsyntax-only", "-Wfatal-errors"),
+        *("-x", "c", "llamacy/kernels/levels/compiler.h"),
     ]
     done = subprocess.run(command, capture_output=True, text=True)
-    said = done.returncode and REFUSAL in done.stderr
+    said = done.returncode and REFUSAL in done.stderr.partition("error: ")[2]
     return None if said else f"{target}: wanted {REFUSAL!r}, found\n{done.stderr}"
 
 

@@ -12,6 +12,7 @@ import os
 import threading
 import weakref
 from enum import IntEnum
+from typing import Any
 
 
 class Rank(IntEnum):
@@ -25,9 +26,33 @@ class Rank(IntEnum):
     PAGES = 6
 
 
+_RLock: Any = type(threading.RLock())
+
+
+class _InterruptibleLock(_RLock):  # type: ignore[misc]
+    """A reentrant lock that Ctrl-C does not leave held.
+
+    From Python 3.14 on, a signal's handler may run after `with lock` has acquired the
+    lock, and before the block begins whose end releases it. A function in Python can
+    release it, and its return is no such moment; the end of the block stays C's.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> bool:
+        was_owned = self._is_owned()
+        try:
+            return bool(self.acquire())
+        except BaseException:
+            # of its owner a lock is always acquired, and interrupted only then
+            if was_owned or self._is_owned():
+                self.release()
+            raise
+
+
 def fork_lock(rank: Rank) -> threading.RLock:
     """Return a new lock that is held during forks."""
-    lock = threading.RLock()
+    lock: threading.RLock = _InterruptibleLock()
     with _guard:
         _ranks[lock] = rank
     return lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(BENCH / "engines")
     stand_in(tmp_path / "llama-bench", REPORT)
     stand_in(tmp_path / "llama-batched-bench", TABLE)
-    import llama_bench
-
-    return llama_bench
+    return import_module("llama_bench")
 
 
 def test_seconds_and_versions_are_those_that_were_printed(

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llamacy.formats import mapped_file
 from llamacy.formats.mapped_file import MappedFile
 
 SIZE = 5 * 65536 + 123
@@ -34,7 +33,7 @@ def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int
     """Size of a page, as the system says."""
     size: int = request.param
     monkeypatch.setattr(mmap, "PAGESIZE", size)
-    monkeypatch.setattr(mapped_file.mmap, "mmap", Recorder)
+    monkeypatch.setattr(mmap, "mmap", Recorder)
     monkeypatch.setattr(Recorder, "advised", [])
     return size
 

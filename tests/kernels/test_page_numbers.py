@@ -46,7 +46,8 @@ def test_a_session_goes_on_with_pages_of_the_other_type(
     """To bfloat16 as if its attention had read the float16; and back, exactly."""
     both = caches(steps)
     # so that both types round the last row once
-    rows = tuple(x.astype(np.float16).astype(x.dtype) for x in both[0].rows(N_PAST + 1))
+    q, k, v = (x.astype(np.float16) for x in both[0].rows(N_PAST + 1))
+    rows = q.astype(np.float32), k.astype(np.float32), v.astype(np.float32)
     first = filled(both[0], rows)
     for number, cache in enumerate([both[1], both[0]]):
         file, source = tmp_path / f"{number}", both[number]

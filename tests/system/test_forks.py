@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -57,7 +60,7 @@ def test_a_fork_while_another_thread_makes_locks() -> None:
     sys.setswitchinterval(1e-6)
     thread.start()
     try:
-        for _ in range(40):
+        for _ in range(10):
             child = os.fork()
             if child == 0:
                 fork_lock(Rank.PAGES)  # whose guard the other thread may have held
@@ -68,3 +71,31 @@ def test_a_fork_while_another_thread_makes_locks() -> None:
         thread.join()
         sys.setswitchinterval(interval)
     assert kept
+
+
+def _others_may_have(lock: threading.RLock) -> bool:
+    """Whether another thread gets the lock at once."""
+
+    def take() -> bool:
+        if got := lock.acquire(blocking=False):
+            lock.release()
+        return got
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(take).result()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
+def test_ctrl_c_leaves_no_lock_held(request: pytest.FixtureRequest) -> None:
+    lock = fork_lock(Rank.PAGES)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGALRM, before))
+    for nested in (False, True) * 30:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, 2e-4)
+            while True:
+                with lock:
+                    if nested:
+                        with lock:
+                            pass
+        assert _others_may_have(lock)

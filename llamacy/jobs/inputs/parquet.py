@@ -93,7 +93,9 @@ class _Sound:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
         from pyarrow import ArrowException
 
         is_broken = isinstance(error, OSError) and error.errno is None  # not the disk

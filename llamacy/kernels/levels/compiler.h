@@ -4,6 +4,11 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#if UINTPTR_MAX != UINT64_MAX || defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "llamacy needs a 64-bit, little-endian CPU"
+#endif
+
 #include <string.h>
 
 #if defined(_MSC_VER) && !defined(__clang__)

@@ -52,10 +52,6 @@
 
 #include "levels/compiler.h"
 
-#if UINTPTR_MAX != UINT64_MAX || defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "llamacy needs a 64-bit, little-endian CPU"
-#endif
-
 enum { PANEL_ROWS = 16, UNIT_COLS = 32, BLOCK_UNITS = 8 };
 
 typedef enum {

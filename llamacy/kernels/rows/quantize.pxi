@@ -1,5 +1,5 @@
-# Activations to int8, as quantised weights read them: units of 32, of one digit or two; or
-# to fixed point, as F16 and BF16 weights read them at some levels (fixed.h).
+# Activations to int8, as quantised weights read them: units of 32, of one digit or two.
+# Or to fixed point, as F16 and BF16 weights read them at some levels (fixed.h).
 #
 #   scale = max |x| / 127
 #   q     = round(x / scale)

@@ -45,7 +45,7 @@ class PageNumbers:
         """Whether a page must be all 0 before anything is written to it."""
         return self.page_type == "bf16"
 
-    def read(self, data: bytes, page_type: str) -> NDArray[np.uint8]:
+    def read(self, data: bytes | memoryview, page_type: str) -> NDArray[np.uint8]:
         """Return a page that has numbers of another type, or the same, in its own.
 
         Bfloat16 has a value that is not finite as 0, and a key of NaN with it.

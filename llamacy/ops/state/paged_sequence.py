@@ -148,7 +148,9 @@ class PagedSequence:
             data = read(f"states/{length}", self._states.pool.block_bytes)
             block.data[:] = np.frombuffer(data, np.uint8)
 
-    def _read(self, data: bytes, page_type: str | None) -> NDArray[np.uint8]:
+    def _read(
+        self, data: bytes | memoryview, page_type: str | None
+    ) -> NDArray[np.uint8]:
         if page_type is None or self.pool.numbers is None:
             return np.frombuffer(data, np.uint8)
         return self.pool.numbers.read(data, page_type)

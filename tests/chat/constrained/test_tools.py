@@ -96,7 +96,7 @@ LONG = {
     + of_k3("deep", "object", '{"a": [1.5]}')
     + "<|close|>call<|sep|><|close|>tools<|sep|>",
 }
-"""What models of families say whose marks are long."""
+"""Answers of families whose marks are long."""
 
 ENFORCED = [
     *FAMILIES,
