@@ -6,7 +6,6 @@ object.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -15,7 +14,7 @@ from llamacy.arguments import checked_integer, short
 from llamacy.chat.results import ChatCompletion
 from llamacy.errors import ArgumentError, LlamacyError
 from llamacy.jobs.rows import Row, parsed
-from llamacy.jobs.tasks import MAX_SEED, Result, Tally, name_of, seed_of
+from llamacy.jobs.tasks import MAX_SEED, Result, Tally, file_name, name_of, seed_of
 from llamacy.model.mixed_calls import (
     AnswerCall,
     Call,
@@ -191,7 +190,7 @@ class RequestTask:
 
     def _head(self, prefix: str, row: Row, name: str, model: Model) -> Head:
         """Return the head of a response: the same whenever the job runs."""
-        shown = name or os.path.basename(model.path.rstrip(os.sep))
+        shown = name or file_name(model)
         return Head(f"{prefix}-{name_of(self.seed, row.index)}", 0, shown)
 
     def _answers(
@@ -225,7 +224,7 @@ class RequestTask:
 
     def _vectors(self, line: Line, outcome: Any, model: Model) -> dict[str, Any]:
         asked = embedding_request(line.body)
-        name = asked.model or os.path.basename(model.path.rstrip(os.sep))
+        name = asked.model or file_name(model)
         return {**embedding_response(outcome, name, asked.form)}
 
 
