@@ -70,8 +70,6 @@ class Ledger:
         The file.
     n_done : int
         Rows that it has, once it was begun.
-    is_new : bool
-        Whether no earlier run has left it.
 
     Raises
     ------
@@ -95,7 +93,7 @@ class Ledger:
         with file_errors(self.path):
             self._file = self._locked()
         try:
-            self.is_new = not self._check(self._job)
+            self._check(self._job)
         except BaseException:
             self._file.close()
             raise

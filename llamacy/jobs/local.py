@@ -93,7 +93,7 @@ class LocalJob:
         try:
             # with the lock: the job that had it may have ended meanwhile
             check_new(self.target, overwrite=overwrite)
-            if task.fields is None and self._ledger.is_new:
+            if task.fields is None:
                 check_ids(self._source, self._limit)
         except BaseException:
             self._ledger.close()
