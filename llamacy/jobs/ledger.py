@@ -7,9 +7,9 @@ is done, as rows end::
     1f0c29aa [17, 2774529437, {"answer": "Paris", ...}]
 
 with a checksum of the rest of the line, the row's position, a checksum of the row, and
-its result. A job that was ended in any way goes on with the rows that have no line. A
-line that was not written to its end, and what a power cut has left behind it, is cut
-off. One process at a time has the file.
+its result. A job that was interrupted resumes with the rows that have no line. A line
+that was not written to its end, and anything that a power cut has left behind it, is
+cut off. One process at a time has the file.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file, and remove it if there is nothing to go on with."""
+        """Close the file, and remove it if there is nothing to resume."""
         if self._file.closed:
             return
         self._late_sync.stop()

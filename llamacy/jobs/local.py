@@ -121,7 +121,7 @@ class LocalJob:
         progress : callable, optional
             Called with a `JobProgress` now and then.
         cancel : CancelToken, optional
-            Once it is set, the job ends after the pass at hand, to be gone on with.
+            Once it is set, the job ends after the pass at hand, and can be resumed.
 
         Returns
         -------
