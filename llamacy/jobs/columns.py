@@ -123,7 +123,7 @@ class ColumnTask:
         """All that results depend on, as values of JSON."""
         params = self._params
         options: dict[str, Any] = {
-            name: getattr(params, name, value)  # as it is checked, where it was
+            name: getattr(params, name, value)  # equal options in one form
             for name, value in self.options.items()
             if name not in (*_FORMS, "drafting")
         }
