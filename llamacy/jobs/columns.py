@@ -14,7 +14,7 @@ from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError, LlamacyError, UnsupportedCallError
 from llamacy.jobs.rows import Row, fields_of
 from llamacy.jobs.tasks import MAX_SEED, Result, Tally, seed_of
-from llamacy.jobs.templates import Template
+from llamacy.jobs.templates import Template, is_unicode
 from llamacy.model.mixed_calls import (
     AnswerCall,
     Call,
@@ -98,9 +98,12 @@ class ColumnTask:
         if not isinstance(self.answer, str) or not self.answer:
             wanted = "the name of a new column"
             raise ArgumentError(f"answer: wanted {wanted}, found {short(self.answer)}")
-        self._check_options()
         if not self.template.names:
             raise ArgumentError("prompt: wanted the name of a column in it, as {text}")
+        for name in ("prompt", "system", "answer"):
+            if not is_unicode(getattr(self, name) or ""):
+                raise ArgumentError(f"{name}: wanted Unicode, found a lone surrogate")
+        self._check_options()
 
     @property
     def template(self) -> Template:
@@ -123,7 +126,7 @@ class ColumnTask:
         """All that results depend on, as values of JSON."""
         params = self._params
         options: dict[str, Any] = {
-            name: getattr(params, name, value)  # as it is checked, where it was
+            name: getattr(params, name, value)  # equal options in one form
             for name, value in self.options.items()
             if name not in (*_FORMS, "drafting")
         }

@@ -115,17 +115,16 @@ class Meter:
     def progress(self, *, is_complete: bool = False) -> JobProgress:
         """Return how far the run has come."""
         share = self._share(self._n_done, self._size_done)
-        share_before = self._share(self._n_before, self._size_before)
         return JobProgress(
-            self._n_done,
-            self._n_before,
-            self.n_failed,
-            self._n_read,
-            self._n_written,
-            monotonic() - self._start,
-            1.0 if is_complete else share,
-            share_before,
-            is_complete,
+            n_done=self._n_done,
+            n_before=self._n_before,
+            n_failed=self.n_failed,
+            prompt_tokens=self._n_read,
+            completion_tokens=self._n_written,
+            seconds=monotonic() - self._start,
+            share=1.0 if is_complete else share,
+            share_before=self._share(self._n_before, self._size_before),
+            is_complete=is_complete,
         )
 
     def _share(self, n_rows: int, size: int) -> float:

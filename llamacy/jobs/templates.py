@@ -18,6 +18,11 @@ _NOT_TEXT: Final = re.compile("[\ud800-\udfff]")
 """Halves of surrogates; a CSV file's bytes that are not UTF-8 become some."""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text has no halves of surrogates, which no file can hold."""
+    return _NOT_TEXT.search(text) is None
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A text with the names of columns in braces, which fields are put in place of.
@@ -113,6 +118,6 @@ class Template:
             text = to_json(value)
             # times, decimals and bytes are texts of JSON
             return text if text[:1] != '"' else text[1:-1]
-        if _NOT_TEXT.search(value):
+        if not is_unicode(value):
             raise ArgumentError(f"{short(name)}: not a text of Unicode")
         return value
