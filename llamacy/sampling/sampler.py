@@ -116,20 +116,11 @@ class Sampler:
         ModelOutputError, ArgumentError
             As `sample` does.
         """
-        takes_first = is_free and self.takes_first
-        if takes_first:
-            _check_finite(logits)
-            logits = self._changed(logits, None)
-            token = int(logits.argmax())
-            if constraint.takes(token):
-                self._tokens.extend([token])
-                return token, True
-        only = constraint.allow(logits)
-        if only is None and not takes_first:
+        if is_free and self.takes_first:
+            return self._likeliest_allowed(logits, constraint)
+        token = constraint.allow(logits)
+        if token is None:
             return self.sample(logits, constraint), False
-        token = int(logits.argmax()) if only is None else only
-        if only is None and not math.isfinite(logits[token]):
-            self._refuse_none(logits[token])
         self._tokens.extend([token])
         return token, False
 
@@ -165,6 +156,22 @@ class Sampler:
             token = self._choose(self._changed(logits, constraint))
         self._tokens.extend([token])
         return token
+
+    def _likeliest_allowed(
+        self, logits: NDArray[np.float32], constraint: Constraint
+    ) -> tuple[int, bool]:
+        """Choose the likeliest token that may follow: see `sample_allowed`."""
+        _check_finite(logits)
+        logits = self._changed(logits, None)
+        token = int(logits.argmax())
+        is_taken = constraint.takes(token)
+        if not is_taken:
+            only = constraint.allow(logits)
+            token = int(logits.argmax()) if only is None else only
+            if only is None and not math.isfinite(logits[token]):
+                self._refuse_none(logits[token])
+        self._tokens.extend([token])
+        return token, is_taken
 
     def _changed(
         self, logits: NDArray[np.float32], constraint: Constraint | None

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError
 from llamacy.protocols.fields import Fields
+from llamacy.protocols.openai.structure import check_number
 
 Namespaces: TypeAlias = dict[str, tuple[str, str]]
 """Namespace and name of each function in one, by the name that a model calls it by."""
@@ -48,7 +49,7 @@ def read_tools(items: Iterable[object]) -> tuple[list[dict[str, Any]], Namespace
     Raises
     ------
     ArgumentError
-        A tool of another kind.
+        A tool of another kind, or too many functions in all.
     """
     tools: list[dict[str, Any]] = []
     namespaces: Namespaces = {}
@@ -58,6 +59,7 @@ def read_tools(items: Iterable[object]) -> tuple[list[dict[str, Any]], Namespace
             tools += _within(place, item, namespaces)
         else:
             tools.append(_tool(place, item))
+    check_number("tools", tools)
     return tools, namespaces
 
 

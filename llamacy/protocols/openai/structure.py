@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, Final
 
 from llamacy.arguments import short
@@ -32,15 +32,25 @@ def taken_tools(fields: Fields) -> list[Any]:
     Raises
     ------
     ArgumentError
-        They are no list, or too many: a schema takes about a millisecond.
+        They are no list, or too many.
     """
     tools = fields.items("tools")
+    check_number(fields.path("tools"), tools)
+    return tools
+
+
+def check_number(name: str, tools: Sized) -> None:
+    """Check that tools are not too many: a schema takes about a millisecond.
+
+    Raises
+    ------
+    ArgumentError
+        They are; the error calls them `name`.
+    """
     if len(tools) > MAX_TOOLS:
-        name = fields.path("tools")
         raise ArgumentError(
             f"{name}: wanted at most {MAX_TOOLS} tools, found {len(tools)}"
         )
-    return tools
 
 
 def template_options(fields: Fields) -> dict[str, Any]:

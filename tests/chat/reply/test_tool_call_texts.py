@@ -351,7 +351,7 @@ def test_forms_that_only_one_family_writes_are_checked(read: Read, text: str) ->
         "f.call(" + ") " * 50_000 + "x",
         "a.call" * 20_000,
         '{"name": "f", "arguments": {"a": ' * 10_000,
-        k3_call() * 20_000 + "x" * 3_000_000,
+        k3_call() * 10_000 + "x" * 6_000_000,
         HUNYUAN.format("".join(map(HUNYUAN_ARGUMENT.format, range(30_000))) + "x"),
         SOLAR * 20_000 + "x",
     ],

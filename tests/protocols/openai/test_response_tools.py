@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from llamacy.errors import ArgumentError
 from llamacy.protocols.openai.response_input import written_input
 from llamacy.protocols.openai.response_tools import chosen, read_tools
+from llamacy.protocols.openai.structure import MAX_TOOLS
 
 FIND = {"type": "function", "name": "find", "parameters": {"type": "object"}}
 ADD = {"type": "function", "name": "add", "description": "Adds one."}
@@ -27,6 +31,14 @@ def test_functions_of_a_namespace_have_both_names() -> None:
     assert namespaces == {"crm__find": ("crm", "find"), "crm__add": ("crm", "add")}
     descriptions = [tool["function"].get("description") for tool in tools]
     assert descriptions == [None, "Customers.", "Adds one."]
+
+
+def test_functions_are_counted_over_all_namespaces() -> None:
+    half = [{**FIND, "name": f"f{i}"} for i in range(MAX_TOOLS // 2)]
+    both = [{**CRM, "name": name, "tools": half} for name in ("a", "b")]
+    assert len(read_tools(both)[0]) == MAX_TOOLS
+    with pytest.raises(ArgumentError, match=f"at most {MAX_TOOLS} tools, found"):
+        read_tools([*both, FIND])
 
 
 def test_a_choice_names_a_function_with_or_without_its_namespace() -> None:
