@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -13,6 +14,8 @@ from llamacy.jobs.packages import ray_package
 
 LOCAL: Final = "local"
 """The address of a cluster that is begun for the job, on this machine."""
+
+_CONNECT_SECONDS: Final = 10.0
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def connected(address: str) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_listening(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if address == LOCAL:
         options["include_dashboard"] = False
@@ -54,6 +58,25 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Check that something listens at an address; Ray would try for minutes.
+
+    Raises
+    ------
+    ArgumentError
+        Nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection(
+            (host.strip("[]"), int(port)), _CONNECT_SECONDS
+        ).close()
+    except (OSError, OverflowError) as error:
+        raise ArgumentError(f"ray: no cluster at {short(address)}: {error}") from error
 
 
 def nodes() -> dict[str, int]:

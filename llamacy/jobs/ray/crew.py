@@ -99,7 +99,7 @@ class Crew:
     ) -> Generator[tuple[Row, Result], None, None]:
         """Yield the result of each row once, in any order, as `answering.answers` does.
 
-        Rows of workers that are lost go to others. Those that have lost several workers
+        Rows of workers that are lost go to others. Rows that have lost several workers
         go alone, and in the end have errors. While no other rows are left, workers
         without any do again what others have not ended: the first result counts.
 
@@ -126,7 +126,9 @@ class Crew:
         while True:
             self._feed(left)
             for row in left.hopeless():
-                error = LlamacyError("each of several workers was lost that answered it")
+                error = LlamacyError(
+                    "each of several workers was lost that answered it"
+                )
                 yield row, task.failure(row, error)
             if not left.n_waiting or (cancel is not None and cancel.is_set()):
                 return
@@ -177,7 +179,9 @@ class Crew:
         if self._faults and self._faults.keys() >= up.keys():
             raise next(iter(self._faults.values()))
         if monotonic() - self._seen > _ALONE_SECONDS:
-            raise LlamacyError("ray: the cluster has had no node with a CPU for minutes")
+            raise LlamacyError(
+                "ray: the cluster has had no node with a CPU for minutes"
+            )
 
     def _begin(self, node: str, n_cpus: int) -> None:
         strategies = self._ray.util.scheduling_strategies
@@ -197,7 +201,7 @@ class Crew:
         self._hands[actor.begin.remote()] = hand
 
     def _begun(self, hand: _Hand, call: Any) -> None:
-        """Note that a worker has loaded the model, or why it has not."""
+        """Note that a worker has loaded the model, or why it cannot."""
         del self._hands[call]
         try:
             found: Begun | LlamacyError = self._ray.get(call)

@@ -141,9 +141,7 @@ class Predictor:
             for row, result in each:
                 results[places[id(row)]] = result
         added = added_fields(self._task)
-        for field, array in zip(
-            added, added_arrays(self._task, results), strict=True
-        ):
+        for field, array in zip(added, added_arrays(self._task, results), strict=True):
             batch = batch.append_column(field, array)
         return batch
 

@@ -30,7 +30,8 @@ class Observed(Predictor):
     """Has the threads of its model in a column, too."""
 
     def __call__(self, batch: Any) -> Any:
-        threads = pyarrow.array([self._model.n_threads] * batch.num_rows)
+        plan: Any = self._model.executor
+        threads = pyarrow.array([plan._n_threads] * batch.num_rows)
         return super().__call__(batch).append_column("n_threads", threads)
 
 
@@ -48,7 +49,9 @@ def test_batches_get_columns_of_answers(cluster: Any, given: str) -> None:
             compute=ray.data.ActorPoolStrategy(size=1),
             num_cpus=1,
         )
-        rows = sorted(mapped.take_all(), key=lambda row: COUNTRIES.index(row["country"]))
+        rows = sorted(
+            mapped.take_all(), key=lambda row: COUNTRIES.index(row["country"])
+        )
     assert [row["answer"] for row in rows] == ANSWERS
     assert [row["error"] is None for row in rows] == [True, True, False, True]
     assert [row["id"] for row in rows] == [LARGE, None, 1, 2]
