@@ -25,11 +25,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -64,10 +66,11 @@ def arguments() -> argparse.Namespace:
     add("-t", "--threads", type=int, default=0, metavar="N")
     add("--texts", type=numbers, default=[1], metavar="N,...", help="at once")
     add("--clients", type=numbers, default=[], metavar="N,...", help="of servers")
-    add("--ik", metavar="LLAMA_BENCH", help="ik_llama.cpp's benchmark")
-    add("--server-python", metavar="PYTHON", help="has xllamacpp")
-    add("--peer-python", metavar="PYTHON", help="has llama-cpp-python")
-    add("--transformers-python", metavar="PYTHON", help="has transformers and torch")
+    add("--ik", type=program, metavar="LLAMA_BENCH", help="ik_llama.cpp's benchmark")
+    add_python = partial(add, type=program, metavar="PYTHON")
+    add_python("--server-python", help="has xllamacpp")
+    add_python("--peer-python", help="has llama-cpp-python")
+    add_python("--transformers-python", help="has transformers and torch")
     add("--note", default="", help="about the machine and the builds, for the reader")
     add("--json", metavar="FILE", help="write the results here too")
     return parser.parse_args()
@@ -76,6 +79,14 @@ def arguments() -> argparse.Namespace:
 def numbers(text: str) -> list[int]:
     """Read numbers with commas between."""
     return [int(each) for each in text.split(",")]
+
+
+def program(text: str) -> str:
+    """Find a program; return a path that holds in any folder."""
+    found = shutil.which(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"wanted a program, found {text!r}")
+    return str(Path(found).absolute())  # a virtual environment's link stays as it is
 
 
 def interpreters(options: argparse.Namespace) -> dict[str, tuple[str, str]]:
@@ -141,8 +152,8 @@ def compare(
             for name, engine in engines.items()
             if engine.measures(test, n_texts)
         }
-        sizes = n_tokens, n_texts
-        rates = take_turns(able, test, *sizes, repetitions=options.repetitions)
+        repetitions = options.repetitions
+        rates = take_turns(able, test, n_tokens, n_texts, repetitions=repetitions)
         for name, own in rates.items():
             together = {"texts": n_texts} if n_texts > 1 else {}
             row = {"model": Path(path).stem, "engine": name, **together}

@@ -205,11 +205,11 @@ def compiled(args: list[str]) -> str | None:
 
 def main() -> None:
     """Run as a command; the exit status tells whether all compiles."""
-    if len(sys.argv) < 2:
+    named = {system.name: system for system in SYSTEMS}
+    if len(sys.argv) < 2 or not named.keys() >= set(sys.argv[2:]):
         sys.exit(__doc__)
     folder = Path(sys.argv[1]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    named = {system.name: system for system in SYSTEMS}
     systems = [named[name] for name in sys.argv[2:] or named]
     own = runpy.run_path("setup.py")
     modules = {

@@ -16,7 +16,6 @@ class LlamacyEngine:
         self.versions = {"llamacy": llamacy.__version__}
         self._executor = llamacy.load(path, n_threads=n_threads).executor
         self._sequence = self._executor.new_sequence()
-
         self._texts: list[SequenceState] = []
 
     def read(self, tokens: list[int]) -> None:

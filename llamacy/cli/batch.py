@@ -62,8 +62,8 @@ def batch(
     Rows are requests in the form of OpenAI's batches; or, with --prompt, a template
     makes a prompt of each row's columns, which the output has beside the answers.
 
-    A batch that was ended in any way, by Ctrl-C say, goes on where it was when it is
-    started again, and its output is the same.
+    A batch that was interrupted, by Ctrl-C say, resumes where it was when the command
+    is run again, and its output is the same.
     """
     from llamacy.jobs.local import LocalJob
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.cli.failures import UsageError
-from llamacy.errors import MissingPackageError
 from llamacy.system.whole_files import file_errors, new_file
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ def writer_of(target: str) -> Write:
         wanted = ", ".join(_WRITERS)
         raise UsageError(f"-o: wanted a name that ends in {wanted}, found {target}")
     if suffix == ".parquet":
-        _check_parquet()
+        from llamacy.jobs.packages import pyarrow_parquet
+
+        pyarrow_parquet()
     return _WRITERS[suffix]
 
 
@@ -97,16 +98,6 @@ def _write_parquet(draft: str, store: VectorStore, n_dim: int) -> None:
             ]
             writer.write_table(pyarrow.table(columns, schema=schema))
             first = end
-
-
-def _check_parquet() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError:
-        raise MissingPackageError(
-            "no module named 'pyarrow', which Parquet files need: run "
-            "`pip install '.[parquet]'` in a clone of llamacy"
-        ) from None
 
 
 _WRITERS: Final[dict[str, Write]] = {

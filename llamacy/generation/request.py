@@ -248,8 +248,15 @@ class Request(Generic[GoalT_co]):
             self.fail(error)
 
     def chances(self) -> Sequence[float]:
-        """Return how likely drafted tokens are right: see `Goal.chances`."""
-        return self.goal.chances()
+        """Return how likely drafted tokens are right: see `Goal.chances`.
+
+        An error, of its constraint say, ends the request, which has no draft then.
+        """
+        try:
+            return self.goal.chances()
+        except BaseException as error:
+            self.fail(error)
+            return ()
 
     def next_rows(self, n_rows: int, n_scored: int) -> Rows:
         """Return rows of the next pass: see `Goal.next_rows`.

@@ -6,6 +6,7 @@
     local       a job in this process
     progress    how far it has come, and how fast
     ledger      the results so far, in a file beside the output
+    late_sync   contents of a file that are on the disk soon
     identity    the identity of a model
     inputs      files of rows
     outputs     files of results

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
+from llamacy.jobs.tasks import file_name
 from llamacy.model.model import Model
 from llamacy.system.whole_files import file_errors
 
@@ -16,7 +16,7 @@ def identity_of_model(model: Model) -> dict[str, Any]:
     recipe = model.recipe
     options = {} if recipe is None else dict(recipe.options)
     return {
-        "name": os.path.basename(model.path.rstrip(os.sep)),
+        "name": file_name(model),
         "weights": "" if recipe is None else recipe.fingerprint,
         "n_ctx": model.n_ctx,
         "kv_type": options.get("kv_type"),

@@ -7,9 +7,9 @@ is done, as rows end::
     1f0c29aa [17, 2774529437, {"answer": "Paris", ...}]
 
 with a checksum of the rest of the line, the row's position, a checksum of the row, and
-its result. A job that was ended in any way goes on with the rows that have no line. A
-line that was not written to its end, and what a power cut has left behind it, is cut
-off. One process at a time has the file.
+its result. A job that was interrupted resumes with the rows that have no line. A line
+that was not written to its end, and anything that a power cut has left behind it, is
+cut off. One process at a time has the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import Any, Final, NamedTuple, Self
 
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError, ModelFileError
+from llamacy.jobs.late_sync import LateSync
 from llamacy.jobs.rows import to_json
 from llamacy.jobs.tasks import Result
 from llamacy.system.locks import is_at, try_lock
@@ -33,7 +33,6 @@ from llamacy.system.whole_files import file_errors, regular_path, sync_folder
 _FORM: Final = "llamacy job 1"
 _START: Final = to_json({"is": _FORM})[:-1].encode()
 _MAX_HEADER: Final = 64 * 2**20
-_SYNC_SECONDS: Final = 0.5
 
 
 class Entry(NamedTuple):
@@ -70,8 +69,6 @@ class Ledger:
         The file.
     n_done : int
         Rows that it has, once it was begun.
-    is_new : bool
-        Whether no earlier run has left it.
 
     Raises
     ------
@@ -87,15 +84,13 @@ class Ledger:
         self._is_begun = False
         self._next = 0  # all rows before it are done
         self._later: set[int] = set()  # of those behind it, the ones that are done
-        self._timer: threading.Timer | None = None
-        self._is_due = False
-        self._failure: OSError | None = None
         self._end = 0  # of the last whole line
         self._job = {"is": _FORM, **job}
         with file_errors(self.path):
             self._file = self._locked()
+        self._late_sync = LateSync(self._file)
         try:
-            self.is_new = not self._check(self._job)
+            self._check(self._job)
         except BaseException:
             self._file.close()
             raise
@@ -107,10 +102,10 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file, and remove it if there is nothing to go on with."""
+        """Close the file, and remove it if there is nothing to resume."""
         if self._file.closed:
             return
-        self._stop_timer()
+        self._late_sync.stop()
         with suppress(OSError):  # the disk is full, as the first error says
             is_empty = os.fstat(self._file.fileno()).st_size == 0
             if is_empty or (self._is_begun and not self.n_done):
@@ -180,32 +175,13 @@ class Ledger:
         ModelFileError
             The disk has failed meanwhile.
         """
-        if self._failure is not None:
-            with file_errors(self.path):
-                raise self._failure
-        if not self._is_due:
-            self._is_due = True
-            self._timer = threading.Timer(_SYNC_SECONDS, self._sync_now)
-            self._timer.daemon = True
-            self._timer.start()
+        with file_errors(self.path):
+            self._late_sync.start()
 
     def sync(self) -> None:
         """Have all results on the disk."""
         with file_errors(self.path):
             os.fsync(self._file.fileno())
-
-    def _sync_now(self) -> None:
-        self._is_due = False  # first: what is written from now on needs another
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self._failure = error
-
-    def _stop_timer(self) -> None:
-        """End the other thread, which must not find the file closed."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer.join()
 
     def results(self) -> Iterator[Entry]:
         """Yield the rows that are done in the order of their positions.
@@ -228,7 +204,7 @@ class Ledger:
 
     def remove(self) -> None:
         """Remove the file, once the output has all that is in it."""
-        self._stop_timer()
+        self._late_sync.stop()
         if os.name == "nt":  # an open file cannot be removed there
             self._file.close()
         with file_errors(self.path):

@@ -96,7 +96,7 @@ class LocalJob:
         try:
             # with the lock: the job that had it may have ended meanwhile
             check_new(self.target, overwrite=overwrite)
-            if task.fields is None and self._ledger.is_new:
+            if task.fields is None:
                 check_ids(self._source, self._limit)
         except BaseException:
             self._ledger.close()
@@ -124,7 +124,7 @@ class LocalJob:
         progress : callable, optional
             Called with a `JobProgress` now and then.
         cancel : CancelToken, optional
-            Once it is set, the job ends after the pass at hand, to be gone on with.
+            Once it is set, the job ends after the pass at hand, and can be resumed.
 
         Returns
         -------

@@ -6,25 +6,15 @@ object.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from llamacy.arguments import checked_integer, short
 from llamacy.chat.results import ChatCompletion
-from llamacy.errors import (
-    ArgumentError,
-    ChatTemplateError,
-    ContextLengthError,
-    LlamacyError,
-    MissingPackageError,
-    UnknownOptionError,
-    UnsupportedCallError,
-    UnsupportedError,
-)
+from llamacy.errors import ArgumentError, LlamacyError
 from llamacy.jobs.rows import Row, parsed
-from llamacy.jobs.tasks import MAX_SEED, Result, Tally, name_of, seed_of
+from llamacy.jobs.tasks import MAX_SEED, Result, Tally, file_name, name_of, seed_of
 from llamacy.model.mixed_calls import (
     AnswerCall,
     Call,
@@ -34,7 +24,7 @@ from llamacy.model.mixed_calls import (
 )
 from llamacy.model.model import Model
 from llamacy.model.prompt_ids import prompt_ids, token_bytes_of
-from llamacy.protocols.fields import field_at_fault
+from llamacy.protocols.faults import request_fault
 from llamacy.protocols.openai.chat import ChatResponse
 from llamacy.protocols.openai.chat_request import chat_request
 from llamacy.protocols.openai.common import Head, total, usage
@@ -51,6 +41,8 @@ COMPLETIONS: Final = "/v1/completions"
 EMBEDDINGS: Final = "/v1/embeddings"
 URLS: Final = (CHAT, COMPLETIONS, EMBEDDINGS)
 """Endpoints that rows may name."""
+
+_PROMPT_FIELDS: Final = {CHAT: "messages", COMPLETIONS: "prompt", EMBEDDINGS: "input"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +144,15 @@ class RequestTask:
         try:
             line = checked_line(values)
         except LlamacyError:
-            shown = custom_id if isinstance(custom_id, str) else None
-            return self._fault(row, shown, "invalid_request", error)
-        status, code, field = _status(error, line.url)
-        fault = {
-            "message": str(error),
-            "type": "invalid_request_error" if status == 400 else "server_error",
-            "param": field,
-            "code": code,
-        }
-        return self._output(row, line.custom_id, status, {"error": fault})
+            name = custom_id if isinstance(custom_id, str) else None
+            return self._fault(row, name, "invalid_request", error)
+        fault = request_fault(error, _PROMPT_FIELDS[line.url])
+        status, kind = (
+            (400, "invalid_request_error") if fault else (500, "server_error")
+        )
+        code, field = fault or ("server_error", None)
+        shown = {"message": str(error), "type": kind, "param": field, "code": code}
+        return self._output(row, line.custom_id, status, {"error": shown})
 
     def tally(self, result: Result) -> Tally:
         """Return the tokens of a result, and whether it is an error."""
@@ -199,7 +190,7 @@ class RequestTask:
 
     def _head(self, prefix: str, row: Row, name: str, model: Model) -> Head:
         """Return the head of a response: the same whenever the job runs."""
-        shown = name or os.path.basename(model.path.rstrip(os.sep))
+        shown = name or file_name(model)
         return Head(f"{prefix}-{name_of(self.seed, row.index)}", 0, shown)
 
     def _answers(
@@ -233,7 +224,7 @@ class RequestTask:
 
     def _vectors(self, line: Line, outcome: Any, model: Model) -> dict[str, Any]:
         asked = embedding_request(line.body)
-        name = asked.model or os.path.basename(model.path.rstrip(os.sep))
+        name = asked.model or file_name(model)
         return {**embedding_response(outcome, name, asked.form)}
 
 
@@ -306,21 +297,3 @@ def _joined(choices: list[Any], groups: list[Any]) -> dict[str, Any]:
         "choices": [one for each in choices for one in each["choices"]],
         "usage": usage(counts),
     }
-
-
-def _status(error: LlamacyError, url: str) -> tuple[int, str, str | None]:
-    """Return the status, the code and the field at fault, in OpenAI's words."""
-    prompt_field = {CHAT: "messages", COMPLETIONS: "prompt"}.get(url, "input")
-    field = field_at_fault(str(error))
-    match error:
-        case ContextLengthError():
-            return 400, "context_length_exceeded", prompt_field
-        case ChatTemplateError():
-            return 400, "invalid_prompt", prompt_field
-        case UnknownOptionError():
-            return 400, "unknown_parameter", field
-        case ArgumentError():
-            return 400, "invalid_value", field
-        case UnsupportedError() | UnsupportedCallError() | MissingPackageError():
-            return 400, "unsupported_value", None
-    return 500, "server_error", None

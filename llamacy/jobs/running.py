@@ -43,7 +43,7 @@ def run(
     and the others go on.
 
     A job that ends before its output is written, by Ctrl-C, a full disk or a power cut,
-    goes on where it was when it is started again: each answer is kept beside the
+    resumes where it was when it is started again: each answer is kept beside the
     output, in a file whose name ends in ``.part``, as soon as it is there. The output
     is the same, byte for byte, as without an interruption.
 
@@ -73,7 +73,7 @@ def run(
         ``summary``, ``summary_error``.
     limit : int, optional
         Most rows, from the first one; to try a job, say. It may be another when the job
-        is gone on with.
+        is resumed.
     overwrite : bool, default False
         Whether an output that exists is replaced, once the new one is written.
     ray : str, optional
@@ -86,7 +86,7 @@ def run(
         Called with a `JobProgress` now and then, and at the end.
     cancel : CancelToken, optional
         Anything with ``is_set()``: once it is set, the job ends after the pass at hand,
-        to be gone on with.
+        and can be resumed.
     **options : ChatOptions
         Options of `Model.chat`, or of `Model.generate` for raw prompts, for all rows.
         Requests have their own instead, all but the `seed`: it is the job's, 0 unless

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from llamacy.errors import LlamacyError
@@ -92,6 +93,11 @@ def seed_of(job_seed: int, index: int) -> int:
 def name_of(job_seed: int, index: int) -> str:
     """Return letters and digits that tell a row from others, as random ids would."""
     return _digest(job_seed, index, 12).hex()
+
+
+def file_name(model: Model) -> str:
+    """Return the name of a model's file or folder."""
+    return os.path.basename(model.path.rstrip(os.sep))
 
 
 def _digest(job_seed: int, index: int, size: int) -> bytes:

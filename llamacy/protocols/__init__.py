@@ -6,6 +6,7 @@ and `llamacy.chat.results` in, dicts out. Nothing here generates, waits or write
 ::
 
     fields      fields of a request, each read, ignored by name or refused
+    faults      faults of a request, in the words of OpenAI's errors
     operating   texts to tokens and back
     openai      completions, chat completions and responses, whole and in parts
     anthropic   messages, whole and in events

@@ -84,7 +84,7 @@ _ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/v1/responses/{id}", stored_response),
     ("DELETE", "/v1/responses/{id}", remove_response),
 )
-_OPERATING: Final = (
+_OPERATING: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/tokenize", operating.tokenize),
     ("POST", "/detokenize", operating.detokenize),
     ("POST", "/apply-template", operating.apply_template),

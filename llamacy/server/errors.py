@@ -8,22 +8,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from llamacy.errors import (
-    ArgumentError,
     BusyError,
-    ChatTemplateError,
     ClosedError,
     ContextLengthError,
     HubAccessError,
     HubError,
     HubNotFoundError,
     LlamacyError,
-    MissingPackageError,
     OutOfMemoryError,
-    UnknownOptionError,
-    UnsupportedCallError,
-    UnsupportedError,
 )
-from llamacy.protocols.fields import field_at_fault
+from llamacy.protocols.faults import request_fault
 
 _BUSY_SECONDS: Final = 2
 """Seconds after which a client is asked to try again; some wait them in full."""
@@ -86,20 +80,11 @@ def refusal_of(error: Exception, prompt_field: str = "messages") -> Refusal:
     if isinstance(error, Refusal):
         return error
     message = in_json_names(str(error))
+    if (fault := request_fault(error, prompt_field)) is not None:
+        if isinstance(error, ContextLengthError):
+            message = _too_long(error)
+        return Refusal(400, message, field=fault.field, code=fault.code)
     match error:
-        case ContextLengthError():
-            code = "context_length_exceeded"
-            return Refusal(400, _too_long(error), field=prompt_field, code=code)
-        case ChatTemplateError():
-            return Refusal(400, message, field=prompt_field, code="invalid_prompt")
-        case UnknownOptionError():
-            field = field_at_fault(message)
-            return Refusal(400, message, field=field, code="unknown_parameter")
-        case ArgumentError():
-            field = field_at_fault(message)
-            return Refusal(400, message, field=field, code="invalid_value")
-        case UnsupportedError() | UnsupportedCallError() | MissingPackageError():
-            return Refusal(400, message, code="unsupported_value")
         case BusyError():
             return Refusal(429, message, code="queue_full", headers=_SOON)
         case OutOfMemoryError():

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 
@@ -73,3 +74,20 @@ def test_a_context_that_is_too_short_is_refused(babble_model: Path) -> None:
     done = peers(babble_model, "-p", 200, "-n", 3, "-d", 57)
     assert done.returncode == 1
     assert "wanted a context of 257 tokens, found 256" in done.stderr
+
+
+def test_a_program_that_is_not_there_is_refused(babble_model: Path) -> None:
+    for option in ("--ik", "--peer-python"):
+        done = peers(babble_model, option, "no/such/program")
+        assert done.returncode == 2
+        assert f"{option}: wanted a program, found 'no/such/program'" in done.stderr
+
+
+def test_a_program_is_found_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "llama-bench").touch(0o755)
+    monkeypatch.syspath_prepend(PEERS.parent)
+    monkeypatch.chdir(tmp_path)
+    found = import_module("peers").program("./llama-bench")
+    assert found == str(tmp_path / "llama-bench")

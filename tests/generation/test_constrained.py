@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import llamacy
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, ConstraintLimitError
 from llamacy.sampling import Sampler, SamplingOptions
 from llamacy.structured.matcher import Matcher
 from tests.support.drafted import Foretold, drafting, foretelling, wrong_at_random
@@ -328,3 +328,26 @@ def test_tokens_that_must_follow_a_drafted_one_are_in_its_pass(
     assert n_choices < len(plain.tokens) - 8  # others had to follow
     assert found.timings.n_generation_passes <= n_choices // 2 + 1
     assert found.usage.accepted_tokens == found.usage.drafted_tokens
+
+
+def test_an_error_while_a_draft_is_checked_ends_that_text_alone(
+    model: llamacy.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = llamacy.SamplingParams(json_schema=PERSON, max_tokens=90, temperature=0)
+    plain = model.generate(PROMPT, params, drafting=False)
+    text = model.tokenize(PROMPT) + plain.tokens
+    errors = [ConstraintLimitError("json_schema: too many states")]
+    foresee = Matcher.foresee
+
+    def fail_once(self: Matcher, tokens: list[int]) -> tuple[int, list[int]]:
+        if errors:
+            raise errors.pop()
+        return foresee(self, tokens)
+
+    monkeypatch.setattr(Matcher, "foresee", fail_once)
+    with drafting(model, foretelling(text)):
+        found = model.generate([PROMPT, PROMPT], params, on_error="return")
+    failed = [one for one in found if isinstance(one, ConstraintLimitError)]
+    (whole,) = [one for one in found if isinstance(one, llamacy.Completion)]
+    assert len(failed) == 1
+    assert whole.tokens == plain.tokens

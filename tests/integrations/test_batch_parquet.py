@@ -71,7 +71,7 @@ def test_columns_keep_their_types(model: Model, tmp_path: Path) -> None:
 def test_lines_become_columns_that_hold_all_of_their_values(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llamacy.jobs.outputs.parquet._N_ROWS", 2)
+    monkeypatch.setattr("llamacy.jobs.ordering.N_ROWS", 2)
     source, target = tmp_path / "in.jsonl", tmp_path / "out.parquet"
     rows: list[dict[str, Any]] = [
         {"t": "a", "i": None, "n": 1, "m": 1, "d": "2024-01-01", "big": LARGE},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,11 @@ def test_a_file_without_rows_is_refused(
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(llamacy.ModelFileError, match="wanted a file, found a folder"):
         open_input(tmp_path / "folder.jsonl")
+
+
+def test_parquet_needs_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    (tmp_path / "in.parquet").write_bytes(b"PAR1")
+    with pytest.raises(llamacy.MissingPackageError, match="pyarrow"):
+        open_input(tmp_path / "in.parquet")

@@ -110,7 +110,7 @@ def test_results_are_on_the_disk_soon_after(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("llamacy.jobs.ledger._SYNC_SECONDS", 0.001)
+    monkeypatch.setattr("llamacy.jobs.late_sync._SECONDS", 0.001)
     with begun(target) as ledger:
         monkeypatch.setattr("os.fsync", synced.append)
         for index in range(3):
@@ -123,9 +123,16 @@ def test_results_are_on_the_disk_soon_after(
 
         monkeypatch.setattr("os.fsync", fail)
         ledger.sync_soon()
-        wait_until(lambda: ledger._failure is not None)
+        wait_until(lambda: ledger._late_sync.failure is not None)
         with pytest.raises(llamacy.ModelFileError, match="Input/output error"):
             ledger.sync_soon()
+
+
+def test_a_sync_that_comes_late_finds_the_file_closed(target: Path) -> None:
+    with begun(target) as ledger:
+        ledger.add(*entry(0))
+    ledger._late_sync.sync()
+    assert ledger._late_sync.failure is None
 
 
 def test_nothing_is_left_where_no_row_was_done(target: Path) -> None:

@@ -127,6 +127,23 @@ def test_two_requests_with_one_id_are_refused(tmp_path: Path) -> None:
         run("no such model", source, tmp_path / "out.jsonl")
 
 
+def test_ids_are_compared_again_when_a_job_goes_on_with_more_rows(
+    model: Model, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [line_of(str(i % 3), sum_body(1, i)) for i in range(4)]
+    source.write_bytes(b"\n".join(lines))
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Ledger, "sync_soon", interrupt)
+        run(model, source, target, limit=3)
+    with pytest.raises(llamacy.ArgumentError, match="rows 1 and 4 have one custom_id"):
+        run("no such model", source, target)
+
+
+def interrupt(ledger: Ledger) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_job_goes_on_where_it_was(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

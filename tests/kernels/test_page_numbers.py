@@ -61,12 +61,13 @@ def test_a_session_goes_on_with_pages_of_the_other_type(
         first = second
 
 
+@pytest.mark.parametrize("bits", [0x7F800000, 0xFFFFFFFF], ids=["infinity", "NaN"])
 def test_a_value_that_is_not_finite_takes_its_key_along(
-    steps: Steps, tmp_path: Path
+    steps: Steps, tmp_path: Path, bits: int
 ) -> None:
     halves, shorts = caches(steps)
     q, k, v = halves.rows(N_PAST + 1)
-    v[40, 3] = np.inf
+    v.view(np.uint32)[40, 3] = bits
     save(tmp_path / "x", origin(halves), [1] * N_PAST, filled(halves, (q, k, v)))
     sequence = PagedSequence(shorts.pool)
     load(tmp_path / "x", origin(shorts), 2, 100, sequence)

@@ -199,15 +199,11 @@ def print_rows(
         mine = cycles(own, cpu, tracer.folder)
         cells = [f"{own.instructions():.1f}", f"{own.spills():.1f}", f"{mine:.1f}"]
         if other:
-            cell = cycles(other, cpu, tracer.folder)
-            cells += [
-                f"{other.instructions():.1f}",
-                f"{cell:.1f}",
-                f"{cell / mine:.2f}",
-            ]
-        print(
-            "| " + " | ".join((level, kind, str(rows), cpu, *cells)) + " |", flush=True
-        )
+            peers = cycles(other, cpu, tracer.folder)
+            cells += [f"{other.instructions():.1f}", f"{peers:.1f}"]
+            cells += [f"{peers / mine:.2f}"]
+        cells = [level, kind, str(rows), cpu, *cells]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:

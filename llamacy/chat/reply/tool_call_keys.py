@@ -33,6 +33,7 @@ from llamacy.chat.reply.tool_call_tags import typed_value
 
 KEY: Final = "<arg_key>"
 _NAME: Final = re.compile(r"\s*+([^\s<{]++)\s*+")
+_SPACE_TO_END: Final = re.compile(r"\s*+\Z")
 
 SUFFIX: Final = ":opensource"
 HUNYUAN: Final = CallMarks(
@@ -73,7 +74,7 @@ class _Tags(NamedTuple):
     ) -> dict[str, Any]:
         """Parse the arguments from a place to the end of a text."""
         found: dict[str, Any] = {}
-        while text[at:].strip():
+        while not _SPACE_TO_END.match(text, at):
             key = self.key.match(text, at)
             if key is None or key[1].strip() in found:
                 wanted = f"<arg_key{self.suffix}>"
@@ -120,10 +121,8 @@ def separated(text: str, types: Types) -> list[Call]:
     ValueError
         There are no calls, one is malformed, or other text stands between them.
     """
-    return [
-        Call(name, _HUNYUAN.arguments(given, 0, types.get(name, {})))
-        for name, given in (
-            (checked_name(before.strip()), given)
-            for before, given in HUNYUAN.split(text)
-        )
-    ]
+    calls: list[Call] = []
+    for before, given in HUNYUAN.split(text):
+        name = checked_name(before.strip())
+        calls.append(Call(name, _HUNYUAN.arguments(given, 0, types.get(name, {}))))
+    return calls

@@ -33,6 +33,7 @@ _ATTRIBUTES: Final = r'((?:\s++\w++="[^"]*+")*+)\s*+<\|sep\|>'
 _CALL: Final = re.compile(rf"\s*+<\|open\|>call{_ATTRIBUTES}")
 _VALUE: Final = re.compile(rf"\s*+<\|open\|>(argument|json){_ATTRIBUTES}")
 _CALL_END: Final = re.compile(r"\s*+<\|close\|>call<\|sep\|>")
+_SPACE_TO_END: Final = re.compile(r"\s*+\Z")
 _ATTRIBUTE: Final = re.compile(r'(\w++)="([^"]*+)"')
 
 
@@ -47,7 +48,7 @@ def sectioned(text: str, types: Types) -> list[Call]:
     """
     calls: list[Call] = []
     at = 0
-    while not calls or text[at:].strip():
+    while not calls or not _SPACE_TO_END.match(text, at):
         attributes, at = _opening(_CALL, text, at, '<|open|>call tool="')
         name = checked_name(attributes.get("tool"))
         arguments, at = _arguments(text, at, types.get(name, {}))
@@ -75,6 +76,8 @@ def _arguments(
         value = text[opening.end() : end]
         at = end + len(closing)
         if kind == "json":
+            if found:
+                raise ValueError(f"wanted an argument, found also {short(value)}")
             return arguments_of(value), at
         key = attributes.get("key", "").strip()
         if not key or key in found:
@@ -89,10 +92,10 @@ def _typed(text: str, given: str | None, types: frozenset[str]) -> Any:
 
     Where that leaves a choice, the type that the model names decides.
     """
-    if "string" not in types and types:
+    if given == "string" and "string" in types:
+        return text
+    if types or given in (None, "string"):
         return typed_value(text, types)
-    if given in (None, "string"):
-        return text if given else typed_value(text, types)
     try:
         return json_value(text)
     except ValueError:

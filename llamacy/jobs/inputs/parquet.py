@@ -7,6 +7,7 @@ dates stay texts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from llamacy.errors import FormatError
@@ -64,16 +65,14 @@ class ParquetInput:
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of some columns, in order."""
-        with self._opened() as file, self._sound():
+        with self._opened() as file, _format_errors(self.path):
             n_rows = _rows_of_batch(file.metadata)
             yield from file.iter_batches(n_rows, columns=list(names))
 
     def _opened(self) -> Any:
-        with file_errors(self.path), self._sound():
-            return pyarrow_parquet().ParquetFile(self.path)
-
-    def _sound(self) -> _Sound:
-        return _Sound(self.path)
+        parquet = pyarrow_parquet()
+        with file_errors(self.path), _format_errors(self.path):
+            return parquet.ParquetFile(self.path)
 
 
 def _rows_of_batch(metadata: Any) -> int:
@@ -84,24 +83,18 @@ def _rows_of_batch(metadata: Any) -> int:
     return max(1, min(_MAX_BATCH, n_fit))
 
 
-class _Sound:
-    """Raises pyarrow's errors in a block as FormatError."""
+@contextmanager
+def _format_errors(path: str) -> Iterator[None]:
+    """Raise pyarrow's errors in a block as FormatError."""
+    from pyarrow import ArrowException
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: object, error: BaseException | None, trace: object
-    ) -> None:
-        from pyarrow import ArrowException
-
-        is_broken = isinstance(error, OSError) and error.errno is None  # not the disk
-        if isinstance(error, ArrowException) or is_broken:
-            message = " ".join(str(error).split())
-            raise FormatError(self._path, "contents", "Parquet", message) from error
+    try:
+        yield
+    except (ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk
+            raise
+        message = " ".join(str(error).split())
+        raise FormatError(path, "contents", "Parquet", message) from error
 
 
 def values_of(batch: Any) -> list[dict[str, Any]]:

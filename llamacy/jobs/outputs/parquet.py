@@ -11,16 +11,15 @@ from llamacy.jobs.inputs import Input
 from llamacy.jobs.inputs.cells import CellsInput
 from llamacy.jobs.inputs.parquet import ParquetInput, values_of
 from llamacy.jobs.ledger import Entry
+from llamacy.jobs.ordering import windows
 from llamacy.jobs.outputs import Answered, check_same
 from llamacy.jobs.outputs.types import Columns, array_of
 from llamacy.jobs.packages import pyarrow_parquet
-from llamacy.jobs.rows import Row, check_of, known_fields, size_of
+from llamacy.jobs.rows import Row, check_of, known_fields
 from llamacy.jobs.tasks import Result
 
 _GROUP_BYTES: Final = 64 * 2**20  # of a row group, about
 _GROUP_ROWS: Final = 2**16
-_N_ROWS: Final = 512
-_N_BYTES: Final = 8 * 2**20
 
 
 def write_parquet(draft: str, answered: Answered) -> None:
@@ -89,16 +88,19 @@ def _beside_rows(
     import pyarrow
 
     schema = pyarrow.schema([*known, *added_fields(task)])
-    rows = source.rows(task.fields, whole=True)
-    for some in _some(zip(entries, rows, strict=False)):
-        for entry, row in some:
+    for rows in windows(source.rows(task.fields, whole=True)):
+        found = list(islice(entries, len(rows)))
+        if not found:
+            return
+        answered = rows[: len(found)]
+        for entry, row in zip(found, answered, strict=True):
             check_same(source, entry, row.check)
-        objects = [_object(row, task) for _, row in some]
+        objects = [_object(row, task) for row in answered]
         columns = [
             array_of([each.get(field.name) for each in objects], field.type)
             for field in known
         ]
-        results = added_arrays(task, [entry.result for entry, _ in some])
+        results = added_arrays(task, [entry.result for entry in found])
         yield pyarrow.RecordBatch.from_arrays([*columns, *results], schema=schema)
 
 
@@ -109,30 +111,15 @@ def _schema(source: Input, task: ColumnTask) -> Any:
     if isinstance(source, CellsInput):
         return pyarrow.schema([(name, pyarrow.string()) for name in source.columns()])
     columns = Columns()
-    rows = ((None, row) for row in source.rows(task.fields, whole=True))
-    for some in _some(rows):
-        columns.add([_object(row, task) for _, row in some])
+    for rows in windows(source.rows(task.fields, whole=True)):
+        columns.add([_object(row, task) for row in rows])
     return columns.schema()
 
 
 def _object(row: Row, task: ColumnTask) -> dict[str, Any]:
     """Return a row's fields, but for those that its result has."""
-    fields = known_fields(row)
-    return {name: fields[name] for name in fields if name not in task.columns}
-
-
-def _some(pairs: Iterable[tuple[Any, Row]]) -> Iterator[list[tuple[Any, Row]]]:
-    """Yield pairs some at a time, bounded by their number and by their bytes."""
-    some: list[tuple[Any, Row]] = []
-    n_bytes = 0
-    for pair in pairs:
-        some.append(pair)
-        n_bytes += size_of(pair[1].content)
-        if len(some) == _N_ROWS or n_bytes >= _N_BYTES:
-            yield some
-            some, n_bytes = [], 0
-    if some:
-        yield some
+    fields, taken = known_fields(row), task.columns
+    return {name: fields[name] for name in fields if name not in taken}
 
 
 def _groups(batches: Iterable[Any]) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
  * bf16 products process two or more times as many values per instruction as float32, but
  * cannot read the cache's float16 or int8: a span is unpacked first (bf16_span.h), once for
  * all strips of a band. Scores, maxima, sums and outputs stay float32; queries are rounded
- * once a band, and weights as soon as they are made. A bfloat16 is within 2^-9 of the number it stands
+ * once a band, and weights as they are made. A bfloat16 is within 2^-9 of the number that it stands
  * for, which is finer than the int8 that activations are rounded to before the next product.
  */
 #ifndef LLAMACY_ATTEND_BF16_H

@@ -3,9 +3,9 @@
  *   w[i] ~ scale * word[i]      scale: a power of two, for 32 columns of a row;  |word| <= 2^13
  *   x[i] ~ scale * word[i]      scale: the greatest of 32 activations / FIXED_MAX
  *
- * A sum of 32 products stays below 2^31, and is exact. Words of 14 bits leave relative errors of
- * about 0.0001 in a product: a tenth of what rounding either factor to bfloat16 would, and
- * with 16 dot products and 3 instructions to scale them instead of 32 FMAs.
+ * A sum of 32 products is exact: 32 * 2^13 * FIXED_MAX < 2^31. 14 bits leave relative errors of
+ * about 0.0001 in a product: a tenth of those of factors rounded to bfloat16, for 16 dot products
+ * and 3 instructions that scale them, instead of 32 FMAs.
  *
  * The fixed units of all rows of activations follow their fine units.
  */

@@ -98,9 +98,12 @@ def _to_f16(
 
 
 def _rounded(halves: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Round float16 to bfloat16, to the nearest, ties to even."""
-    bits = halves.view(np.float16).astype(np.float32).view(np.uint32)
-    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    """Round float16 to bfloat16, to the nearest, ties to even; NaN stays NaN."""
+    floats = halves.view(np.float16).astype(np.float32)
+    bits = floats.view(np.uint32)
+    rounded = ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+    rounded[np.isnan(floats)] = _NAN  # some would carry into the sign
+    return rounded
 
 
 def _shortened(halves: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -190,7 +190,7 @@ class PagePool(BlockPool):
             return n_bytes
 
     def take(self) -> Page:
-        """Return a page, held once; with 0 in it, or with anything.
+        """Return a page, held once: of 0 if `numbers` asks for it, else of anything.
 
         Raises
         ------

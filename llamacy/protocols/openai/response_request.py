@@ -88,7 +88,7 @@ def response_request(body: object) -> ResponseRequest:
     tools, namespaces = read_tools(taken_tools(fields))
     options: dict[str, Any] = {**sampling_options(fields), **_options(fields, tools)}
     if "tool_choice" in options:
-        options["tool_choice"] = chosen(options["tool_choice"], namespaces)
+        options["tool_choice"] = chosen(options["tool_choice"], tools, namespaces)
     has_one_call = not fields.flag("parallel_tool_calls", True)
     stream = fields.flag("stream", False)
     is_stored = fields.flag("store", True)

@@ -61,7 +61,9 @@ def read_tools(items: Iterable[object]) -> tuple[list[dict[str, Any]], Namespace
     return tools, namespaces
 
 
-def chosen(choice: Any, namespaces: Namespaces) -> Any:
+def chosen(
+    choice: Any, tools: Iterable[Mapping[str, Any]], namespaces: Namespaces
+) -> Any:
     """Return a choice of a tool, by the name that the model calls it by.
 
     Parameters
@@ -69,6 +71,8 @@ def chosen(choice: Any, namespaces: Namespaces) -> Any:
     choice : object
         The field `tool_choice`. A function in a namespace may be named alone if no
         other is called so.
+    tools : iterable of mapping
+        The tools that `read_tools` returned.
     namespaces : dict
         The namespaces of functions.
     """
@@ -77,7 +81,8 @@ def chosen(choice: Any, namespaces: Namespaces) -> Any:
             return joined_name(namespace, name)
         case {"name": str(name)}:
             alike = [key for key, (_, own) in namespaces.items() if own == name]
-            return alike[0] if len(alike) == 1 else choice
+            is_taken = any(tool["function"].get("name") == name for tool in tools)
+            return alike[0] if len(alike) == 1 and not is_taken else choice
     return choice
 
 

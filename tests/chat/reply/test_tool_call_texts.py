@@ -15,7 +15,10 @@ from llamacy.chat.reply import tool_call_json, tool_call_python
 from llamacy.chat.reply.parts import Call
 from llamacy.chat.reply.schema_types import parameter_types
 from llamacy.chat.reply.tool_call_deepseek import fenced_or_plain
+from llamacy.chat.reply.tool_call_keys import separated
 from llamacy.chat.reply.tool_call_kimi import identified
+from llamacy.chat.reply.tool_call_kimi_k3 import sectioned
+from llamacy.chat.reply.tool_call_solar import identified as solar
 from llamacy.chat.reply.tool_call_tags import tagged
 
 Read = Callable[[str], list[Call]]
@@ -107,6 +110,14 @@ def coder(text: str) -> list[Call]:
     return tagged(text, parameter_types([TOOL]))
 
 
+def kimi_k3(text: str) -> list[Call]:
+    return sectioned(text, parameter_types([TOOL]))
+
+
+def hunyuan(text: str) -> list[Call]:
+    return separated(text, parameter_types([TOOL]))
+
+
 def parameters(*named: tuple[str, str]) -> str:
     written = (f"<parameter={name}>\n{x}\n</parameter>\n" for name, x in named)
     return f"\n<function=f>\n{''.join(written)}</function>\n"
@@ -156,6 +167,41 @@ def test_calls_are_parsed_from_tags() -> None:
     assert parameter_types([{"function": {"name": "f", "parameters": 5}}]) == {"f": {}}
 
 
+def k3_call(*arguments: tuple[str, str, str]) -> str:
+    written = (
+        f'<|open|>argument key="{key}" type="{kind}"<|sep|>{x}<|close|>argument<|sep|>'
+        for key, kind, x in arguments
+    )
+    return f'<|open|>call tool="f"<|sep|>{"".join(written)}<|close|>call<|sep|>'
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "text", "value"),
+    [
+        ("text", "number", "5", "5"),
+        ("text", "object", '{"a": 1}', '{"a": 1}'),
+        ("n", "string", "5", 5),
+        ("either", "string", "5", "5"),
+        ("either", "number", "5", 5),
+        ("either", "object", '{"a": 1}', '{"a": 1}'),
+        ("unknown", "string", "5", "5"),
+        ("unknown", "number", "5", 5),
+        ("unknown", "number", "five", "five"),
+    ],
+)
+def test_a_type_that_is_named_decides_between_those_of_the_schema(
+    name: str, kind: str, text: str, value: Any
+) -> None:
+    assert kimi_k3(k3_call((name, kind, text))) == [f(**{name: value})]
+
+
+K3_JSON = "<|open|>json<|sep|>{}<|close|>json<|sep|>"
+HUNYUAN = "<tool_call:opensource>f<tool_sep:opensource>{}</tool_call:opensource>"
+HUNYUAN_ARGUMENT = (
+    "<arg_key:opensource>{}</arg_key:opensource>"
+    "<arg_value:opensource></arg_value:opensource>"
+)
+SOLAR = "<|tool_call:begin|>a<|tool_call:name|>f<|tool_call:args|>{}<|tool_call:end|>"
 KIMI = "<|tool_call_begin|>{}<|tool_call_end|>"
 KIMI_CALL = KIMI.format("functions.f:0<|tool_call_argument_begin|>{}")
 
@@ -204,6 +250,27 @@ def test_calls_are_parsed_from_deepseeks_marks(text: str, calls: list[Call]) -> 
         (identified, KIMI.format("functions.f:0{}")),
         (identified, KIMI.format("<|tool_call_argument_begin|>{}")),
         (identified, KIMI.format("two words<|tool_call_argument_begin|>{}")),
+        (solar, ""),
+        (solar, f"{SOLAR}so"),
+        (solar, SOLAR.replace("<|tool_call:name|>", "")),
+        (solar, SOLAR.replace("<|tool_call:args|>", "")),
+        (solar, SOLAR.replace("f<", "two words<")),
+        (hunyuan, ""),
+        (hunyuan, HUNYUAN.format("") + "so"),
+        (hunyuan, HUNYUAN.format("so")),
+        (hunyuan, HUNYUAN.format("").replace("f<", "two words<")),
+        (kimi_k3, ""),
+        (kimi_k3, f"{k3_call()}so"),
+        (kimi_k3, k3_call().replace(' tool="f"', "")),
+        (kimi_k3, k3_call(("n", "number", "1"), ("n", "number", "2"))),
+        (kimi_k3, k3_call(("n", "number", "1")).replace("<|close|>argument", "")),
+        (kimi_k3, k3_call().replace("<|sep|>", f"<|sep|>{K3_JSON}{K3_JSON}", 1)),
+        (
+            kimi_k3,
+            k3_call(("n", "number", "1")).replace(
+                "<|close|>call", f"{K3_JSON}<|close|>call"
+            ),
+        ),
     ],
 )
 def test_malformed_tags_and_marks_raise_a_short_error(read: Read, text: str) -> None:
@@ -264,7 +331,11 @@ def test_forms_that_only_one_family_writes_are_checked(read: Read, text: str) ->
 
 
 @pytest.mark.parametrize(
-    "read", [one_object, objects, list_or_named, fenced_or_plain, coder]
+    "read",
+    [
+        *(one_object, objects, list_or_named, fenced_or_plain, coder),
+        *(kimi_k3, hunyuan, solar),
+    ],
 )
 @pytest.mark.parametrize(
     "text",
@@ -280,8 +351,11 @@ def test_forms_that_only_one_family_writes_are_checked(read: Read, text: str) ->
         "f.call(" + ") " * 50_000 + "x",
         "a.call" * 20_000,
         '{"name": "f", "arguments": {"a": ' * 10_000,
+        k3_call() * 20_000 + "x" * 3_000_000,
+        HUNYUAN.format("".join(map(HUNYUAN_ARGUMENT.format, range(30_000))) + "x"),
+        SOLAR * 20_000 + "x",
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_parsing_hostile_text_takes_linear_time(read: Read, text: str) -> None:
     start = time.process_time()

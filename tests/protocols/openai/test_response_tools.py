@@ -30,14 +30,16 @@ def test_functions_of_a_namespace_have_both_names() -> None:
 
 
 def test_a_choice_names_a_function_with_or_without_its_namespace() -> None:
-    _, namespaces = read_tools([CRM])
+    tools, namespaces = read_tools([CRM])
     named = {"type": "function", "name": "add"}
-    assert chosen(named, namespaces) == "crm__add"
-    assert chosen({**named, "namespace": "crm"}, namespaces) == "crm__add"
-    assert chosen({"name": "other"}, namespaces) == {"name": "other"}
-    assert chosen("required", namespaces) == "required"
-    _, twice = read_tools([CRM, {**CRM, "name": "other"}])
-    assert chosen(named, twice) == named, "which one is not clear"
+    assert chosen(named, tools, namespaces) == "crm__add"
+    assert chosen({**named, "namespace": "crm"}, tools, namespaces) == "crm__add"
+    assert chosen({"name": "other"}, tools, namespaces) == {"name": "other"}
+    assert chosen("required", tools, namespaces) == "required"
+    twice = read_tools([CRM, {**CRM, "name": "other"}])
+    assert chosen(named, *twice) == named, "which one is not clear"
+    beside = read_tools([CRM, ADD])
+    assert chosen(named, *beside) == named, "it is in no namespace"
 
 
 def test_past_calls_have_both_names() -> None:
