@@ -49,7 +49,7 @@ def batch(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Ray cluster that answers: auto, local, host:port, ray://host:port.",
+            help="Ray cluster that answers: auto, local or host:port.",
         ),
     ] = None,
     rows: RowFlags = RowFlags(),  # noqa: B008 -- frozen

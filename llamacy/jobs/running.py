@@ -78,7 +78,7 @@ def run(
         Whether an output that exists is replaced, once the new one is written.
     ray : str, optional
         Address of a Ray cluster whose nodes answer the rows: ``"auto"`` for the one
-        that this machine belongs to, ``"host:port"``, ``"ray://host:port"``, or
+        that this machine belongs to, ``"host:port"``, or
         ``"local"`` for one of this machine alone. Each node loads the model, which it
         must have at the same path, or by a name on the hub. Rows of workers that are
         lost are answered by others.

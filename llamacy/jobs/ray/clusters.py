@@ -26,18 +26,22 @@ def connected(address: str) -> Iterator[None]:
     ----------
     address : str
         ``"auto"`` for the cluster that this machine belongs to, ``"local"`` for one of
-        this machine alone, ``"host:port"``, or ``"ray://host:port"``.
+        this machine alone, or ``"host:port"``.
 
     Raises
     ------
     ArgumentError
-        There is no cluster at the address.
+        There is no cluster at the address, or it is one of Ray's client.
     MissingPackageError
         Ray is not installed.
     """
     if not isinstance(address, str) or not address:
         wanted = 'the address of a cluster, "auto" or "local"'
         raise ArgumentError(f"ray: wanted {wanted}, found {short(address)}")
+    if address.startswith("ray://"):
+        raise ArgumentError(
+            f"ray: wanted host:port of a cluster's machine, found {short(address)}"
+        )
     ray = ray_package()
     if ray.is_initialized():
         yield
@@ -68,7 +72,7 @@ def _check_listening(address: str) -> None:
     ArgumentError
         Nothing does.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         return
     try:

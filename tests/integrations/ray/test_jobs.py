@@ -162,6 +162,12 @@ def test_cluster_that_is_absent_is_an_error(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["in.jsonl"]
 
 
+def test_address_of_ray_client_is_refused(tmp_path: Path) -> None:
+    source = write_sums(tmp_path / "in.jsonl")
+    with pytest.raises(llamacy.ArgumentError, match="ray: wanted host:port"):
+        run("demo", source, tmp_path / "out.jsonl", prompt="{a}", ray="ray://x:1")
+
+
 def test_cluster_of_this_machine_is_begun_and_ended(tmp_path: Path) -> None:
     source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     words: list[Any] = [
