@@ -33,6 +33,9 @@ CALLS = [
     ),
 ]
 
+NEEDED = {"llamacy.jobs.ray.predictor": "pyarrow"}
+"""Packages that the examples of modules need, and the modules do not."""
+
 
 def docstrings(file: Path) -> list[str]:
     tree = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
@@ -64,6 +67,8 @@ def part_of(module: str) -> str:
 def examples(module: str) -> list[doctest.DocTest]:
     if part_of(module) in OPTIONAL:  # whose libraries need not be installed
         pytest.importorskip(module, exc_type=ImportError)
+    if package := NEEDED.get(module):
+        pytest.importorskip(package, reason=f"{package} is absent")
     return [
         test
         for test in doctest.DocTestFinder().find(importlib.import_module(module))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,9 +19,7 @@ from llamacy.cli.structure_options import StructureFlags
 from llamacy.cli.text_input import model_and_words
 
 if TYPE_CHECKING:
-    from llamacy.jobs.local import LocalJob
     from llamacy.jobs.progress import JobProgress
-    from llamacy.model.model import Model
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
 
@@ -45,6 +45,13 @@ def batch(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an output that exists.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Ray cluster that answers: auto, local or host:port.",
+        ),
+    ] = None,
     rows: RowFlags = RowFlags(),  # noqa: B008 -- frozen
     sampling: SamplingFlags = SamplingFlags(),  # noqa: B008 -- frozen
     structure: StructureFlags = StructureFlags(),  # noqa: B008 -- frozen
@@ -66,12 +73,19 @@ def batch(
     source, target = words
     task = rows.task(sampling, structure, given_options(context))
     with LocalJob(source, target, task, limit=limit, overwrite=overwrite) as job:
-        with loading.load(path) as loaded:
-            done = _run(job, loaded)
+        if ray is not None:
+            from llamacy.jobs.ray.driving import run_on_ray
+            from llamacy.jobs.ray.worker import Origin
+
+            origin = Origin(*loading.origin(path))
+            done = _run(partial(run_on_ray, job, origin, ray))
+        else:
+            with loading.load(path) as loaded:
+                done = _run(partial(job.run, loaded))
     print(_summary(job.target, done))
 
 
-def _run(job: LocalJob, model: Model) -> JobProgress:
+def _run(run: Callable[..., JobProgress]) -> JobProgress:
     """Run a job to its end; say after Ctrl-C how to go on."""
     last: JobProgress | None = None
     with ProgressBar("answering") as bar:
@@ -83,7 +97,7 @@ def _run(job: LocalJob, model: Model) -> JobProgress:
             bar(progress.share)
 
         try:
-            return job.run(model, progress=show)
+            return run(progress=show)
         except KeyboardInterrupt:
             n_done = last.n_done if last is not None else 0
             note = f"about {n_done:,} rows are done; the same command goes on"

@@ -113,15 +113,30 @@ class LoadingFlags:
     def load(self, path: str, max_waiting: int | None = None) -> Model:
         """Load a model by its path or its name."""
         return load_model(
-            path,
-            self.quantize,
-            n_ctx=self.n_ctx or None,
-            n_threads=self.threads,
-            kv_type=self.kv_type,
-            draft=self._draft_path(),
-            lora=self._adapters(),
-            max_waiting=max_waiting,
+            path, self.quantize, max_waiting=max_waiting, **self._options()
         )
+
+    def origin(self, path: str) -> tuple[str, dict[str, Any]]:
+        """Return the arguments of `llamacy.load` with which other processes load it."""
+        from llamacy.cli.models import find_model, type_name
+        from llamacy.model.pickling import lasting_source
+
+        source = find_model(path)
+        options = self._options()
+        options["quantize"] = type_name(source, self.quantize)
+        options["lora"] = [(os.path.abspath(p), scale) for p, scale in options["lora"]]
+        if options["draft"] is not None:
+            options["draft"] = os.path.abspath(options["draft"])
+        return lasting_source(path, source.path), options
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "n_ctx": self.n_ctx or None,
+            "n_threads": self.threads,
+            "kv_type": self.kv_type,
+            "draft": self._draft_path(),
+            "lora": self._adapters(),
+        }
 
     def _draft_path(self) -> str | None:
         """Return the path of the draft model, of which a name may be given."""

@@ -12,6 +12,7 @@
     outputs     files of results
     ids         requests with one id
     packages    packages of others
+    ray         a job on a cluster of machines
 
 These know neither files nor processes, and run in any worker:
 

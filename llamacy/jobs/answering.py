@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from llamacy.errors import LlamacyError, OutOfMemoryError
 from llamacy.generation.cancelling import CancelToken
@@ -14,6 +15,19 @@ from llamacy.model.mixed_calls import Call, Outcome, each_call
 from llamacy.model.model import Model
 
 _logger = logging.getLogger("llamacy.jobs")
+
+
+class Answer(Protocol):
+    """Answers rows: `answers` of a model, here or elsewhere."""
+
+    def __call__(
+        self,
+        task: Task,
+        windows: Iterable[Sequence[Row]],
+        *,
+        cancel: CancelToken | None = None,
+    ) -> Generator[tuple[Row, Result], None, None]:
+        """Yield the result of each row once, in any order."""
 
 
 def answers(

@@ -1,19 +1,20 @@
-"""Jobs in this process: one model, an input, an output and the ledger beside it."""
+"""Jobs of this process: an input, an output and the ledger beside it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from llamacy.arguments import check_callback, checked_flag, checked_integer
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken, check_cancel
-from llamacy.jobs.answering import answers
+from llamacy.jobs.answering import Answer, answers
 from llamacy.jobs.columns import ColumnTask
 from llamacy.jobs.identity import identity_of_model
 from llamacy.jobs.ids import check_ids
@@ -57,6 +58,8 @@ class LocalJob:
 
     Attributes
     ----------
+    task : Task
+        The task.
     target : str
         The output.
 
@@ -84,7 +87,7 @@ class LocalJob:
     ) -> None:
         self._limit = None if limit is None else checked_integer("limit", limit, 1)
         overwrite = checked_flag("overwrite", overwrite)
-        self._task = task
+        self.task = task
         self._source = open_input(source)
         check_columns(task, self._source)
         self.target = checked_target(target, self._source.path, task)
@@ -135,11 +138,41 @@ class LocalJob:
         ModelFileError
             The disk is full; the rows that are done are kept.
         """
+        identity = identity_of_model(model)
+        answer = partial(answers, model)
+        return self.run_by(identity, answer, progress=progress, cancel=cancel)
+
+    def run_by(
+        self,
+        identity: dict[str, Any],
+        answer: Answer,
+        *,
+        progress: OnProgress | None = None,
+        cancel: CancelToken | None = None,
+    ) -> JobProgress:
+        """Do the rows that are left as `run` does, wherever the models are.
+
+        Parameters
+        ----------
+        identity : dict
+            The identity of the model.
+        answer : callable
+            Answers rows as `answers` does.
+        progress : callable, optional
+            Called with a `JobProgress` now and then.
+        cancel : CancelToken, optional
+            Once it is set, the job ends, to be gone on with.
+
+        Returns
+        -------
+        JobProgress
+            Its `is_complete` is False if it was cancelled.
+        """
         check_callback("progress", progress)
         check_cancel(cancel)
-        self._ledger.begin(model=identity_of_model(model))
+        self._ledger.begin(model=identity)
         meter = Meter(self._source.size, self._limit)
-        self._answer(model, meter, progress, cancel)
+        self._answer(answer, meter, progress, cancel)
         if cancel is not None and cancel.is_set():
             return meter.progress()
         meter.n_failed = self._write()
@@ -151,7 +184,7 @@ class LocalJob:
 
     def _answer(
         self,
-        model: Model,
+        answer: Answer,
         meter: Meter,
         progress: OnProgress | None,
         cancel: CancelToken | None,
@@ -159,11 +192,11 @@ class LocalJob:
         """Answer all rows that the ledger does not have."""
         told = monotonic()
         left = windows(self._left(meter))
-        with closing(answers(model, self._task, left, cancel=cancel)) as each:
+        with closing(answer(self.task, left, cancel=cancel)) as each:
             for row, result in each:
                 self._ledger.add(row.index, row.check, result)
                 self._ledger.sync_soon()
-                meter.add(row.n_bytes, self._task.tally(result))
+                meter.add(row.n_bytes, self.task.tally(result))
                 if progress is not None and monotonic() - told > _TOLD_SECONDS:
                     progress(meter.progress())
                     told = monotonic()
@@ -173,7 +206,7 @@ class LocalJob:
         """Yield the rows that are not done; check that the others are the same."""
         entries = self._ledger.results()
         is_begun = False
-        for row in islice(self._source.rows(self._task.fields), self._limit):
+        for row in islice(self._source.rows(self.task.fields), self._limit):
             if self._ledger.has(row.index):
                 if not is_begun and (entry := next(entries, None)) is not None:
                     check_same(self._source, entry, row.check)
@@ -191,10 +224,10 @@ class LocalJob:
         def entries() -> Iterator[Entry]:
             nonlocal n_failed
             for entry in islice(self._ledger.results(), self._limit):
-                n_failed += self._task.tally(entry.result).has_failed
+                n_failed += self.task.tally(entry.result).has_failed
                 yield entry
 
-        answered = Answered(self._source, self._task, entries())
+        answered = Answered(self._source, self.task, entries())
         write = writer_of(self.target)
         with new_file(self.target) as draft, file_errors(self.target):
             write(draft, answered)

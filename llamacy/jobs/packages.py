@@ -23,3 +23,21 @@ def pyarrow_parquet() -> Any:
             "`pip install '.[parquet]'` in a clone of llamacy"
         ) from None
     return pyarrow.parquet
+
+
+def ray_package() -> Any:
+    """Return Ray.
+
+    Raises
+    ------
+    MissingPackageError
+        It is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise MissingPackageError(
+            "no module named 'ray', which jobs on a cluster need: run "
+            "`pip install '.[ray]'` in a clone of llamacy"
+        ) from None
+    return ray

@@ -30,6 +30,7 @@ def run(
     answer: str = ANSWER,
     limit: int | None = None,
     overwrite: bool = False,
+    ray: str | None = None,
     progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
     **options: Unpack[ChatOptions],
@@ -75,6 +76,12 @@ def run(
         is resumed.
     overwrite : bool, default False
         Whether an output that exists is replaced, once the new one is written.
+    ray : str, optional
+        Address of a Ray cluster whose nodes answer the rows: ``"auto"`` for the one
+        that this machine belongs to, ``"host:port"``, or
+        ``"local"`` for one of this machine alone. Each node loads the model, which it
+        must have at the same path, or by a name on the hub. Rows of workers that are
+        lost are answered by others.
     progress : callable, optional
         Called with a `JobProgress` now and then, and at the end.
     cancel : CancelToken, optional
@@ -95,15 +102,15 @@ def run(
     ------
     ArgumentError
         Before the model is loaded: a template with an unknown column, an empty input, a
-        bad option, two requests with one id, or what an earlier run has left is of
-        another job; the message says what differs.
+        bad option, two requests with one id, no cluster at the address, or what an
+        earlier run has left is of another job; the message says what differs.
     ModelFileError
         A file cannot be read or written, the output exists, or another process is
         writing it.
     FormatError
         The input is broken.
     MissingPackageError
-        Parquet files need pyarrow, and forms of answers llguidance.
+        Parquet files need pyarrow, forms of answers llguidance, and clusters Ray.
 
     Examples
     --------
@@ -145,6 +152,12 @@ def run(
         _refuse_options({**given, "system": system, "raw": raw}, answer)
     check_cancel(cancel)
     with LocalJob(source, target, task, limit=limit, overwrite=overwrite) as job:
+        if ray is not None:
+            from llamacy.jobs.ray.driving import run_on_ray
+            from llamacy.jobs.ray.worker import Origin
+
+            origin = Origin.of(model)
+            return run_on_ray(job, origin, ray, progress=progress, cancel=cancel)
         if isinstance(model, Model):
             return job.run(model, progress=progress, cancel=cancel)
         with load(model) as loaded:

@@ -1,0 +1,97 @@
+"""The rows of a job that have no result: not begun, under way, or to begin again."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from llamacy.jobs.rows import Row
+
+_N_CHUNK: Final = 128  # rows that a worker is given at once
+_N_TRUSTED: Final = 3  # losses, after which a row goes alone
+_N_HOPELESS: Final = 6  # losses, after which it has an error
+
+
+class RowsLeft:
+    """The rows that are left, which are given away in chunks.
+
+    Parameters
+    ----------
+    windows : iterable of sequences of Row
+        Rows, some at a time, which are taken lazily.
+    """
+
+    def __init__(self, windows: Iterable[Sequence[Row]]) -> None:
+        self._new = _chunks(windows)
+        self._again: deque[Row] = deque()
+        self._waiting: dict[int, Row] = {}  # the oldest first
+        self._copies: Counter[int] = Counter()  # calls that have a row
+        self._losses: Counter[int] = Counter()
+
+    @property
+    def n_waiting(self) -> int:
+        """Rows that have begun and have no result."""
+        return len(self._waiting)
+
+    def chunk(self) -> list[Row]:
+        """Return rows that no worker has; none if there are none left."""
+        rows: list[Row] = []
+        while self._again and len(rows) < _N_CHUNK:
+            row = self._again[0]
+            is_alone = self._losses[row.index] >= _N_TRUSTED
+            if is_alone and rows:
+                break
+            self._again.popleft()
+            if row.index in self._waiting:
+                rows.append(row)
+                if is_alone:
+                    break
+        if not rows:
+            rows = next(self._new, [])
+        self._give(rows)
+        return rows
+
+    def late(self) -> list[Row]:
+        """Return rows that one worker has, for a worker that has nothing to do."""
+        rows = [row for row in self._waiting.values() if self._copies[row.index] == 1]
+        rows = [row for row in rows if self._losses[row.index] < _N_TRUSTED]
+        rows = rows[:_N_CHUNK][::-1]  # those that have waited least: others end first
+        self._give(rows)
+        return rows
+
+    def done(self, index: int) -> Row | None:
+        """Return the row of a result, unless it has one already."""
+        self._losses.pop(index, None)
+        return self._waiting.pop(index, None)
+
+    def returned(self, indices: Sequence[int], *, is_lost: bool = False) -> None:
+        """Take rows back from a call that has ended, or whose worker is lost."""
+        for index in indices:
+            self._copies[index] -= 1
+            if self._copies[index] <= 0:
+                del self._copies[index]
+            if (row := self._waiting.get(index)) is None:
+                continue
+            if is_lost:
+                self._losses[index] += 1
+            if not self._copies[index]:
+                self._again.append(row)
+
+    def hopeless(self) -> list[Row]:
+        """Return rows that have lost too many workers, which are done then."""
+        if not self._losses:
+            return []
+        indices = [i for i, n in self._losses.items() if n >= _N_HOPELESS]
+        return [row for index in indices if (row := self.done(index)) is not None]
+
+    def _give(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._waiting.setdefault(row.index, row)
+            self._copies[row.index] += 1
+
+
+def _chunks(windows: Iterable[Sequence[Row]]) -> Iterator[list[Row]]:
+    for window in windows:
+        for start in range(0, len(window), _N_CHUNK):
+            yield list(window[start : start + _N_CHUNK])

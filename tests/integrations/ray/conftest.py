@@ -1,0 +1,27 @@
+"""One cluster of two nodes on this machine, for all tests of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A cluster of two nodes with a CPU each, which this process is connected to."""
+    ray: Any = pytest.importorskip("ray", reason="Ray is absent")
+    utils: Any = pytest.importorskip("ray.cluster_utils", reason="Ray is absent")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+        options = {**node, "include_dashboard": False}
+        made = utils.Cluster(initialize_head=True, head_node_args=options)
+        try:
+            made.add_node(**node)
+            ray.init(made.address, log_to_driver=False, logging_level="error")
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
