@@ -39,7 +39,7 @@ def all_digits(read: Iterable[int]) -> int:
     Parameters
     ----------
     read : iterable of int
-        What `digits_read` says of each weight.
+        Answers of `digits_read`, one a weight.
     """
     read = tuple(read)
     digits = max((each & 3 for each in read), default=0)
