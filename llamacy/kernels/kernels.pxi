@@ -64,7 +64,7 @@ cdef extern from "products/digits.h":
         FINE_BITS
 
     ctypedef struct fine_unit:
-        pass
+        float scale
 
     void store_fine(
         fine_unit* to, const quant_unit* unit, vf low, vf high

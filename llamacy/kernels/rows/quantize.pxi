@@ -61,11 +61,23 @@ cdef void quantize(
 cdef inline void quantize_row(
     int n_digits, const float* x, int n_units, const activations* to
 ) noexcept nogil:
+    """If any activation is not finite, all scales are NaN."""
     cdef int u
+    cdef float spoilt
+    cdef quant_unit* unit
+    cdef vf zeros = f_zero()  # or NaN
     for u in range(n_units):
         quantize_unit(
             n_digits, x + u * UNIT_COLS, <quant_unit*>to.units + u * to.step,
             <fine_unit*>to.fine + u * to.step)
+        zeros = f_fma(f_load(x + u * UNIT_COLS), f_zero(), zeros)
+        zeros = f_fma(f_load(x + u * UNIT_COLS + 16), f_zero(), zeros)
+    spoilt = f_sum(zeros)
+    if spoilt != spoilt:
+        for u in range(n_units):
+            unit = <quant_unit*>to.units + u * to.step
+            unit.scale = unit.sum = spoilt
+            (<fine_unit*>to.fine + u * to.step).scale = spoilt
     if n_digits > 1:
         drop_digits(<fine_unit*>to.fine, to.step, n_units)
 
