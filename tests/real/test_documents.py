@@ -28,7 +28,8 @@ pytestmark = pytest.mark.real
 
 N_CTX = 256  # which the examples' longer conversations exceed
 ABOUT_OTHERS = (
-    *("docs/guides/demo.md", "docs/start/rag.md"),  # which say what `demo` answers
+    # which say what `demo` answers
+    *("docs/guides/demo.md", "docs/start/rag.md", "docs/guides/batch.md"),
     "docs/guides/embeddings.md",  # on encoders, which tests/test_docs.py has
 )
 SPOKEN = "Why is the sky blue?\n"
@@ -39,6 +40,7 @@ ABSENT = (
     r"\bNAME\b",
     r"\bserve\b",  # answers until it is stopped: see tests/cli/test_serve.py
     r"reranker|\.parquet",  # no such model is at hand, nor pyarrow
+    r"--ray",  # no cluster is at hand
 )
 HUB = {
     "bartowski/SmolLM2-135M-Instruct-GGUF": "SmolLM2-135M-Instruct-{}.gguf",
@@ -140,6 +142,13 @@ def test_commands_of_a_page_run(
     if "minilm.gguf" in text:
         Path("minilm.gguf").symlink_to(fetched_folder(MINILM))
         Path("texts.txt").write_text("A cat sleeps.\n\nShares fell.\n")
+    if "reviews.csv" in text:
+        Path("reviews.csv").write_text("text\nGood.\nBad, and late.\n")
+        body = '{"prompt": "1, 2,", "max_tokens": 4}'
+        Path("requests.jsonl").write_text(
+            '{"custom_id": "a", "method": "POST", "url": "/v1/completions",'
+            f' "body": {body}}}\n'
+        )
     if "style.gguf" in text:
         write_adapters(smollm2, "style.gguf", "facts")
     for command in COMMANDS[page]:
