@@ -1,4 +1,4 @@
-"""The examples of the guide on structured output run."""
+"""The examples of structured output in the documentation run."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ import pytest
 
 from tests.support.pages import ROOT, blocks
 
-GUIDE = ROOT / "docs/guides/structured-output.md"
 
 
-def test_examples_of_the_guide_run(
-    babble_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "n_examples"),
+    [("guides/structured-output.md", 4), ("start/recipes.md", 1)],
+)
+def test_examples_run(
+    name: str,
+    n_examples: int,
+    babble_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    page = ROOT / "docs" / name
     monkeypatch.chdir(tmp_path)
     shutil.copy(babble_model, "model.gguf")
     space: dict[str, Any] = {"__name__": "example"}
-    examples = list(blocks(GUIDE, "python"))
-    assert len(examples) == 4
+    examples = [one for one in blocks(page, "python") if "llguidance" in one.needs]
+    assert len(examples) == n_examples
     for line, code, needs in examples:
         for package in needs:
             pytest.importorskip(package)
         # without this file's own annotations that are texts, which pydantic must find
-        made = compile("\n" * line + code, str(GUIDE), "exec", dont_inherit=True)
+        made = compile("\n" * line + code, str(page), "exec", dont_inherit=True)
         exec(made, space)
