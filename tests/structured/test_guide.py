@@ -11,7 +11,6 @@ import pytest
 from tests.support.pages import ROOT, blocks
 
 
-
 @pytest.mark.parametrize(
     ("name", "n_examples"),
     [("guides/structured-output.md", 4), ("start/recipes.md", 1)],
