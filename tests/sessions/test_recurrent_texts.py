@@ -185,7 +185,8 @@ def test_drafts_beside_forced_tokens_change_no_text(model: Model, every: int) ->
     with drafting(model, foretelling(IDS[:50] + guess)):
         found = model.generate(IDS[:50], **options)
     assert (found.text, found.tokens) == (wanted.text, wanted.tokens)
-    assert (found.timings.n_passes < wanted.timings.n_passes) == (every > 2)
+    # constraints leave wrong guesses out, so that those cost no pass
+    assert found.timings.n_passes < wanted.timings.n_passes
 
 
 def test_what_is_read_before_is_not_read_again(model: Model, follow: Follow) -> None:
