@@ -29,7 +29,7 @@ def test_each_row_is_done_once_whatever_is_lost() -> None:
         rows = left.chunk() or left.late()
         if rows:
             calls.append(indices(rows))
-        if not left.n_waiting:
+        if left.is_empty:
             break
         if rows and len(calls) < 4:
             continue
@@ -59,8 +59,19 @@ def test_rows_that_lose_workers_go_alone_and_then_fail() -> None:
         assert indices(left.chunk()) == [2]
     left.returned([2], is_lost=True)
     assert indices(left.hopeless()) == [2]
-    assert left.n_waiting == 0
+    assert left.is_empty
     assert left.chunk() == []
+
+
+def test_rows_that_no_worker_had_are_left() -> None:
+    left = rows_left(N_ROWS + 1)
+    n_done = 0
+    while rows := left.chunk():
+        n_done += sum(left.done(row.index) is not None for row in rows)
+        # all that were given are done, but their calls have not ended
+        assert not left.is_empty
+    assert n_done == N_ROWS + 1
+    assert left.is_empty
 
 
 def test_late_rows_are_given_twice_and_taken_once() -> None:

@@ -130,7 +130,7 @@ class Crew:
                     "each of several workers was lost that answered it"
                 )
                 yield row, task.failure(row, error)
-            if not left.n_waiting or (cancel is not None and cancel.is_set()):
+            if left.is_empty or (cancel is not None and cancel.is_set()):
                 return
             yield from self._step(left)
 

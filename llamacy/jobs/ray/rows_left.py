@@ -24,15 +24,19 @@ class RowsLeft:
 
     def __init__(self, windows: Iterable[Sequence[Row]]) -> None:
         self._new = _chunks(windows)
+        self._is_read = False
         self._again: deque[Row] = deque()
         self._waiting: dict[int, Row] = {}  # the oldest first
         self._copies: Counter[int] = Counter()  # calls that have a row
         self._losses: Counter[int] = Counter()
 
     @property
-    def n_waiting(self) -> int:
-        """Rows that have begun and have no result."""
-        return len(self._waiting)
+    def is_empty(self) -> bool:
+        """Whether all windows were taken, and all of their rows have results.
+
+        Rows without a worker do not show until `chunk` was asked for them.
+        """
+        return self._is_read and not self._waiting
 
     def chunk(self) -> list[Row]:
         """Return rows that no worker has; none if there are none left."""
@@ -49,6 +53,7 @@ class RowsLeft:
                     break
         if not rows:
             rows = next(self._new, [])
+            self._is_read = not rows
         self._give(rows)
         return rows
 
