@@ -75,7 +75,7 @@ class Begun(NamedTuple):
 class Worker:
     """A model in a process of a cluster.
 
-    Its methods return errors rather than to raise them: Ray would wrap them, and lose
+    Its methods return errors rather than raise them: Ray would wrap them, and lose
     their causes.
 
     Parameters
