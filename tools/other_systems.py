@@ -166,7 +166,7 @@ def openmp_header(folder: Path) -> Path:
 def command(
     system: System, module: Any, own: dict[str, Any], folder: Path
 ) -> list[str]:
-    """Return the command that compiles a module into an object, as setup.py does there."""
+    """Return the command that makes an object of a module, as setup.py does there."""
     source = folder / "cython" / Path(module.source).with_suffix(".c")
     target = folder / system.name / f"{module.name}.o"
     target.parent.mkdir(exist_ok=True)
