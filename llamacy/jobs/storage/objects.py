@@ -181,10 +181,13 @@ class StoredObject:
 
 
 class _Reader(io.RawIOBase):
-    """A file of pyarrow with errors of ours, and no buffer."""
+    """An object with errors of ours, of which each read asks the store for a part."""
 
     def __init__(self, file: Any, errors: Callable[[], Any]) -> None:
         self._file, self._errors = file, errors
+        with errors():
+            self._size = int(file.size())
+        self._place = 0
 
     def readable(self) -> bool:
         return True
@@ -193,15 +196,22 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        n_bytes = min(len(buffer), self._size - self._place)
+        if n_bytes <= 0:
+            return 0
         with self._errors():
-            return int(self._file.readinto(buffer))
+            data = self._file.read_at(n_bytes, self._place)
+        buffer[: len(data)] = data
+        self._place += len(data)
+        return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with self._errors():
-            return int(self._file.seek(offset, whence))
+        start = (0, self._place, self._size)[whence]
+        self._place = max(0, start + offset)
+        return self._place
 
     def tell(self) -> int:
-        return int(self._file.tell())
+        return self._place
 
     def close(self) -> None:
         self._file.close()
