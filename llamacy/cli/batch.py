@@ -32,7 +32,8 @@ def batch(
         list[str] | None,
         typer.Argument(
             metavar="IN OUT",
-            help="The input, .jsonl, .csv or .parquet; the output, .jsonl or .parquet.",
+            help="The input, .jsonl, .csv or .parquet; the output, .jsonl or .parquet. "
+            "Either may be an s3:// or gs:// address.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -45,6 +46,14 @@ def batch(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an output that exists.")
     ] = False,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="OUT.part",
+            help="Where answers are kept until OUT is written.",
+        ),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +81,9 @@ def batch(
         raise UsageError(f"wanted an input and an output, found {len(words)} files")
     source, target = words
     task = rows.task(sampling, structure, given_options(context))
-    with LocalJob(source, target, task, limit=limit, overwrite=overwrite) as job:
+    with LocalJob(
+        source, target, task, limit=limit, overwrite=overwrite, ledger=ledger
+    ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
             from llamacy.jobs.ray.worker import Origin
