@@ -18,7 +18,7 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
-from llamacy.ops.state.layout import MOST_DECODED, TRIED_BYTES
+from llamacy.ops.state.layout import MOST_CHECKED, TRIED_BYTES
 
 MAX_READ_BESIDE = 128
 """Most prompt rows of a pass in which texts grow too: they wait for it."""
@@ -53,6 +53,8 @@ class Limits:
         Of all kinds.
     n_decode : int
         Most rows that grow texts.
+    n_checked : int
+        Most of them in a pass that checks drafts: texts leave rows up to it to these.
     n_drafted : int
         Most of them that are drafted.
     n_scored : int
@@ -61,15 +63,18 @@ class Limits:
 
     n_batch: int
     n_decode: int
+    n_checked: int
     n_drafted: int
     n_scored: int
 
     @classmethod
-    def of(cls, executor: Executor) -> Limits:
-        """Limits of an executor's passes."""
+    def of(cls, executor: Executor, max_active: int) -> Limits:
+        """Limits of an executor's passes, where so many requests are active."""
+        n_batch = executor.n_batch
         return cls(
-            n_batch=executor.n_batch,
-            n_decode=min(MOST_DECODED, executor.n_batch),
+            n_batch=n_batch,
+            n_decode=min(max(MOST_CHECKED, max_active), n_batch),
+            n_checked=min(MOST_CHECKED, n_batch),
             n_drafted=TRIED_BYTES // max(1, executor.text_bytes),
             n_scored=max(1, LOGITS_BYTES // (4 * executor.n_vocab)),
         )
@@ -130,7 +135,7 @@ def _decode_parts(
     """Give each text its rows, and the free ones to the drafts that are worth most."""
     n_rows = sum(growing.values())
     n_tried = n_rows - len(growing)  # rows that drafts make part of what is tried
-    n_free = max(0, min(limits.n_decode - n_rows, limits.n_drafted - n_tried))
+    n_free = max(0, min(limits.n_checked - n_rows, limits.n_drafted - n_tried))
     n_drafted = [0] * len(growing)
     if n_free and growing:
         for one in growing:

@@ -32,10 +32,11 @@ from llamacy.generation.sharing import (
 )
 from llamacy.generation.stages import Stage
 
-MAX_ACTIVE = 16
-"""Most active requests; more wait, because each one's KV cache is memory.
+N_ACTIVE = 16
+"""Most active requests, unless a scheduler is made with another number.
 
-Parked ones do not count, so that a slow reader holds nobody up.
+More wait, because each one's KV cache is memory. Parked ones do not count, so that a
+slow reader holds nobody up.
 """
 
 
@@ -54,6 +55,8 @@ class Scheduler:
         Keeps the sequences of texts that have ended.
     proposer : Proposer, optional
         Drafts the texts.
+    max_active : int, default 16
+        Most active requests, if no more than rows of a pass.
 
     Attributes
     ----------
@@ -70,13 +73,14 @@ class Scheduler:
         executor: Executor,
         cache: PrefixCache,
         proposer: Proposer[Any] | None = None,
+        max_active: int = N_ACTIVE,
     ) -> None:
         self.reading = NO_ADAPTERS
-        self.max_active = min(MAX_ACTIVE, executor.n_batch)
+        self.max_active = min(max_active, executor.n_batch)
         self._executor = executor
         self._cache = cache
         self._proposer = proposer
-        self._limits = Limits.of(executor)
+        self._limits = Limits.of(executor, max_active)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
         self._embedding = EmbeddingQueue(executor, cache.clear)
