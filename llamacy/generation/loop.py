@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
@@ -217,15 +217,15 @@ class Loop:
 
     def _sleep(self, *, until_woken: bool) -> None:
         """Take all wakes; if `until_woken`, wait for the first."""
-        try:
-            while True:
-                self._wakes.get(block=until_woken)
-                until_woken = False
-        except Empty:
-            pass
+        if until_woken:
+            self._wakes.get()
+        while not self._wakes.empty():  # nobody else takes any
+            self._wakes.get()
 
     def _collect(self) -> None:
         """Take the requests that were added."""
+        if not self._added:  # those who add some wake the thread then
+            return
         with self._starting:
             for request, ticket in self._added.items():
                 request.submit(ticket.mailbox, ticket.since)

@@ -107,8 +107,10 @@ def choose_parts(
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, n_beside)
-    others = [one for one in requests if one not in growing]
-    return parts + _prefill_parts(others, room, limits.n_scored)
+    reading = [
+        one for one in requests if one.stage is Stage.READING and one not in growing
+    ]
+    return parts + _prefill_parts(reading, room, limits.n_scored)
 
 
 def _growing(requests: Sequence[AnyRequest], n_rows: int) -> dict[AnyRequest, int]:
@@ -158,8 +160,8 @@ def _prefill_parts(
     """Fill the room with prompts, the first of them first."""
     parts = []
     for request in requests:
-        if request.stage is not Stage.READING or room == 0:
-            continue
+        if room == 0:
+            break
         rows = request.next_rows(room, room_scored)
         if rows.tokens:
             parts.append(Part(request, rows, request.goal.is_decoding))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 from llamacy.generation.drafting.proposer import Proposer
@@ -220,8 +221,9 @@ class Scheduler:
             grown = {part.request for part in parts if part.is_decode}
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
-        with self._pacing.watching(requests, parts):
-            self._passes.run(parts, self._count_waiting)
+        started = perf_counter()
+        self._passes.run(parts, self._count_waiting)
+        self._pacing.note(requests, parts, perf_counter() - started)
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""
