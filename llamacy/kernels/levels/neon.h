@@ -31,6 +31,7 @@ enum {
 #define DOT_ROWS 4
 #define BYTE_ZERO 0
 #define SKIPS_DIGITS
+#define SUMS_BLOCKS
 
 typedef struct { float32x4_t q[4]; } vf;
 typedef struct { int8x16_t q[4]; } vi;
@@ -44,17 +45,14 @@ INLINE int8x16_t neon_bytes(int32x4_t x) { return vreinterpretq_s8_s32(x); }
 INLINE float32x4_t neon_from_f16(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
 INLINE float32x4_t neon_from_bf16(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
 /* Bytes x less `zero`: as the low bits of floats from 2^23 on, whose difference takes a quarter of the cycles
- * of a conversion, and fewer steps. */
-INLINE vf neon_from_u8(uint8x16_t x, float zero) {
-    const uint8x16_t none = vdupq_n_u8(0);
-    const uint16x8_t low = vreinterpretq_u16_u8(vzip1q_u8(x, none)), high = vreinterpretq_u16_u8(vzip2q_u8(x, none));
-    const uint16x8_t top = vdupq_n_u16(0x4B00);
-    const float32x4_t start = vdupq_n_f32(0x1p23f + zero);
-    return (vf){{vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(low, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(low, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(high, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(high, top)), start)}};
+ * of a conversion. */
+INLINE float32x4_t neon_quarter_from_u8(uint8x16_t x, int i, float zero) {
+    const uint8x16x2_t bytes = {{x, vdupq_n_u8(0x4B)}};
+    const uint8_t at = (uint8_t)(4 * i);
+    const uint8x16_t order = {at, 255, 255, 16, at + 1, 255, 255, 16, at + 2, 255, 255, 16, at + 3, 255, 255, 16};
+    return vsubq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(bytes, order)), vdupq_n_f32(0x1p23f + zero));
 }
+INLINE vf neon_from_u8(uint8x16_t x, float zero) F_QUARTERS(neon_quarter_from_u8(x, i, zero))
 /* 2^e by its exponent bits, in two factors so that a subnormal result survives. */
 INLINE float32x4_t neon_scale2(float32x4_t x, float32x4_t e) {
     const int32x4_t whole = vcvtnq_s32_f32(e), half = vshrq_n_s32(whole, 1), rest = vsubq_s32(whole, half);
@@ -133,10 +131,11 @@ INLINE vf    f_from_i(vi a) F_QUARTERS(vcvtq_f32_s32(neon_words(a.q[i])))
 #define SUM_BIAS 0x4B400000
 /* Loaded for each sum, beside products, by pipelines that they leave idle; a copy of a register would take
  * turns with them. */
-INLINE int8x16_t neon_sum_start(void) {
-    static const int32_t start[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
-    return neon_bytes(*(const volatile int32x4_t *)start);
+INLINE int8x16_t neon_bias(void) {
+    static const int32_t bias[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
+    return neon_bytes(*(const volatile int32x4_t *)bias);
 }
+INLINE vi    i_bias(void) I_QUARTERS(neon_bias())
 INLINE vf    f_from_sum(vi a) F_QUARTERS(vsubq_f32(vreinterpretq_f32_s8(a.q[i]), vdupq_n_f32(0x1.8p23f)))
 INLINE void  f_store_f16(void *p, vf a) {
     QUARTERS vst1_u16((uint16_t *)p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.q[i])));
@@ -220,7 +219,6 @@ INLINE vf    p_values(const float *p) {
     return (vf){{vdupq_laneq_f32(x, 0), vdupq_laneq_f32(x, 1), vdupq_laneq_f32(x, 2), vdupq_laneq_f32(x, 3)}};
 }
 INLINE vf    p_outputs(const vf *joined) F_QUARTERS(joined->q[0])
-INLINE vi    p_start(void) I_QUARTERS(neon_sum_start())
 INLINE vi    p_dots(vi sums, vi codes, const int8_t *x) {
     QUARTERS {
         const int8x16_t row = vld1q_s8(x + 16 * i);

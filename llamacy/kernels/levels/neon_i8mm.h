@@ -42,7 +42,6 @@ INLINE void  p_part(const vf *parts, vf *rows) {
 }
 INLINE vf    p_values(const float *p) F_QUARTERS(vld1q_f32(p))
 INLINE vf    p_outputs(const vf *joined) { return *joined; }
-INLINE vi    p_start(void) I_QUARTERS(neon_sum_start())
 INLINE vi    p_dots(vi sums, vi codes, const int8_t *x) {
     const int8x16_t rows = vld1q_s8(x);
     QUARTERS sums.q[i] = neon_bytes(vmmlaq_s32(neon_words(sums.q[i]), rows, codes.q[i]));

@@ -106,11 +106,9 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
                DOTS_OF_BITS(6); DOTS_OF_BITS(8))
 
 #ifdef SUM_BIAS
-INLINE vi biased(vi sums) {
-    const int32_t bias = SUM_BIAS;
-    return i_add(sums, i_start(&bias, 0));
-}
-#define EACH_SUM_VERB(do) do(f_from_sum, F_OUT(f_from_sum(biased(IA))))
+#define EACH_SUM_VERB(do)                                                                 \
+    do(f_from_sum, F_OUT(f_from_sum(i_add(IA, i_bias()))))                                \
+    do(i_bias, I_OUT(i_bias()))
 #else
 #define EACH_SUM_VERB(do)
 #endif
@@ -196,7 +194,6 @@ INLINE vf outputs_of(const verb_memory *m) {
     do(p_codes, codes_of(m))                                                              \
     do(p_values, F_OUT(p_values((const float *)m->a)))                                    \
     do(p_outputs, F_OUT(outputs_of(m)))                                                   \
-    do(p_start, F_OUT(f_from_sum(i_add(p_start(), IA))))                                  \
     do(p_dots, I_OUT(p_dots(i_load(m->out), IA, (const int8_t *)m->b)))
 #else
 #define EACH_BUNDLE_VERB(do)

@@ -109,6 +109,7 @@ SIZE(QUANT_MIN_ROWS, QUANT_MIN_ROWS > 0,           "rows from which quantised we
 /* --- a level may convert sums of one digit in fewer cycles than other int32 ------------- */
 
 #ifdef SUM_BIAS /* which such sums begin with */
+VERB(vi,    i_bias,       (void));                    /* SUM_BIAS in all 16 */
 VERB(vf,    f_from_sum,   (vi a));                    /* from 16 int32, less SUM_BIAS; then below 2^22 */
 #endif
 
@@ -159,7 +160,6 @@ VERB(void,  p_codes,      (const vi *chunks, int zero, vi *parts)); /* BUNDLE_RO
 VERB(vf,    p_values,     (const float *p));          /* a number for each row, in its lanes: of 4 at p, as many a row
                                                            as the bundle has fewer rows */
 VERB(vf,    p_outputs,    (const vf *joined));        /* a part that is the same for all rows */
-VERB(vi,    p_start,      (void));                    /* SUM_BIAS in all 16 */
 VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums of a part grow by codes of p_codes times
                                                            4 BUNDLE_ROWS activations of each row, row by row */
 #if BUNDLE_ROWS != 2 && BUNDLE_ROWS != 4

@@ -35,12 +35,19 @@ typedef struct {
     vf scale[2][PARTS], minimum[2][PARTS]; /* [group][part] */
 } bundle_weights;
 
-/* One unit of a bundle: quant_unit and fine_unit, each number as p_values() reads it. */
+/* A slice of a panel: of types that sums_blocks(), one block. */
+typedef struct {
+    bundle_weights units[SLICE_UNITS];
+    vf scale[PARTS], minimum[PARTS]; /* factors of those of its units */
+} bundle_slice;
+_Static_assert(SLICE_UNITS == BLOCK_UNITS, "a slice is a block");
+
+/* One unit of a bundle: quant_unit and fine_unit. */
 typedef struct {
     int8_t q[UNIT_STEPS][BUNDLE_ROWS][STEP_COLS];
-    float scale[4];
-    float sum[4];      /* as minima multiply it */
-    float minus[2][4]; /* the same of half a unit each, before the scale multiplies it */
+    float scale[4];     /* for p_values(), as the rest */
+    float sum[4];       /* as minima multiply it */
+    float halves[2][4]; /* the same of half a unit each */
 } bundle_unit;
 typedef struct {
     int8_t q[UNIT_STEPS][BUNDLE_ROWS][STEP_COLS];
@@ -61,7 +68,7 @@ INLINE void join_outputs(vf outputs, vf *parts) {
     p_join(rows, parts);
 }
 
-INLINE void unpack_bundled(pack_type type, packed_unit packed, bundle_weights *to) {
+INLINE void unpack_bundled_unit(pack_type type, packed_unit packed, bundle_weights *to) {
     unit_weights w;
     unpack_unit(type, packed, &w);
     UNROLL for (int s = 0; s < UNIT_STEPS; s++) {
@@ -71,8 +78,18 @@ INLINE void unpack_bundled(pack_type type, packed_unit packed, bundle_weights *t
     }
     UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
         join_outputs(w.scale[g], to->scale[g]);
-        if (has_minimum(type)) join_outputs(w.minimum[g], to->minimum[g]);
+        if (has_minimum(type))
+            join_outputs(sums_blocks(type) ? minimum_in_block(type, packed, g) : w.minimum[g], to->minimum[g]);
     }
+}
+
+INLINE void unpack_bundled(pack_type type, const packed_matrix *w, int64_t panel, int first, int n, bundle_slice *to) {
+    for (int i = 0; i < n; i++)
+        unpack_bundled_unit(type, find_unit(type, w, panel, (size_t)(first + i)), &to->units[i]);
+    if (!sums_blocks(type)) return;
+    const packed_unit packed = find_unit(type, w, panel, (size_t)first);
+    join_outputs(super_scale(packed), to->scale);
+    if (has_minimum(type)) join_outputs(super_minimum(type, packed), to->minimum);
 }
 
 /* The number of row t of a bundle, where p_values() reads it. */
@@ -90,17 +107,17 @@ INLINE int reads_fine(const linear_args *a) {
     return PACK_TRAITS[a->w.type].digits == 2 || (is_gated(a->form) && PACK_TRAITS[a->w2.type].digits == 2);
 }
 
-/* Whether either has minima of half units. */
-INLINE int has_halves(pack_type type) { return has_minimum(type) && PACK_TRAITS[type].groups == 2; }
-INLINE int reads_halves(const linear_args *a) {
-    return has_halves(a->w.type) || (is_gated(a->form) && has_halves(a->w2.type));
+/* Groups of columns of which a type's minima want sums, and either matrix of the product. */
+INLINE int groups_summed(pack_type type) { return has_minimum(type) ? PACK_TRAITS[type].groups : 0; }
+INLINE int reads_sums(const linear_args *a, int groups) {
+    return groups_summed(a->w.type) == groups || (is_gated(a->form) && groups_summed(a->w2.type) == groups);
 }
 
 /* The rows of a strip in bundles, over a slice; x begins at the slice's first column. */
 static void bundle_rows(const linear_args *product, activations x, int n_rows, int n_units, bundled_rows *to) {
     static const quant_unit no_unit;
     static const fine_unit no_fine;
-    const int has_fine = reads_fine(product), needs_halves = reads_halves(product);
+    const int has_fine = reads_fine(product), has_sum = reads_sums(product, 1), has_halves = reads_sums(product, 2);
     for (int u = 0; u < n_units; u++, x.units += x.step, x.fine += x.step)
         for (int row = 0; row < (n_rows + BUNDLE_ROWS - 1) / BUNDLE_ROWS * BUNDLE_ROWS; row++) {
             const int t = row % BUNDLE_ROWS, exists = row < n_rows;
@@ -108,8 +125,8 @@ static void bundle_rows(const linear_args *product, activations x, int n_rows, i
             bundle_unit *bundle = &to->units[u][row / BUNDLE_ROWS];
             put_codes(bundle->q, t, unit->q);
             put_value(bundle->scale, t, unit->scale);
-            put_value(bundle->sum, t, unit->sum);
-            for (int g = 0; g < (needs_halves ? 2 : 0); g++) put_value(bundle->minus[g], t, (float)unit->minus[1 + g]);
+            if (has_sum) put_value(bundle->sum, t, unit->sum);
+            for (int g = 0; g < (has_halves ? 2 : 0); g++) put_value(bundle->halves[g], t, group_sum(PACK_Q2_K, unit, g));
             if (!has_fine) continue;
             const fine_unit *fine = exists ? x.fine + row : &no_fine;
             fine_bundle *second = &to->fine[u][row / BUNDLE_ROWS];
@@ -123,7 +140,7 @@ static void bundle_rows(const linear_args *product, activations x, int n_rows, i
 INLINE void dot_bundles(pack_type type, int bundles, const bundle_weights *w, int g, int part, const bundle_unit *x,
                         vi *sums) {
     const int steps = UNIT_STEPS / PACK_TRAITS[type].groups;
-    UNROLL for (int b = 0; b < bundles; b++) sums[b] = p_start();
+    UNROLL for (int b = 0; b < bundles; b++) sums[b] = i_bias();
     UNROLL for (int s = g * steps; s < (g + 1) * steps; s++)
         UNROLL for (int b = 0; b < bundles; b++) sums[b] = p_dots(sums[b], w->codes[part][s], x[b].q[s][0]);
 }
@@ -136,7 +153,7 @@ INLINE void add_group_bundles(pack_type type, int bundles, const bundle_weights 
     const vf scale = p_outputs(&w->scale[0][part]);
     UNROLL for (int b = 0; b < bundles; b++) {
         acc[b] = f_fma(f_mul(f_from_sum(sums[b]), p_values(x[b].scale)), scale, acc[b]);
-        if (has_minimum(type)) acc[b] = f_fnma(p_outputs(&w->minimum[0][part]), p_values(x[b].sum), acc[b]);
+        if (subtracts_minima(type)) acc[b] = f_fnma(p_outputs(&w->minimum[0][part]), p_values(x[b].sum), acc[b]);
     }
 }
 
@@ -150,8 +167,6 @@ INLINE void add_two_group_bundles(pack_type type, int bundles, const bundle_weig
         UNROLL for (int b = 0; b < bundles; b++) {
             const vf sum = f_from_sum(sums[b]);
             both[b] = g ? f_fma(sum, scale, both[b]) : f_mul(sum, scale);
-            if (has_minimum(type))
-                both[b] = f_fma(p_outputs(&w->minimum[g][part]), p_values(x[b].minus[g]), both[b]);
         }
     }
     UNROLL for (int b = 0; b < bundles; b++) acc[b] = f_fma(both[b], p_values(x[b].scale), acc[b]);
@@ -182,19 +197,53 @@ INLINE void add_finely(int bundles, const bundle_weights *w, int part, const bun
         acc[b] = f_fma(f_mul(f_from_i(sums[b]), p_values(fine[b].scale)), p_outputs(&w->scale[0][part]), acc[b]);
 }
 
+/* acc[b] += a part of a slice's outputs times bundle b of x. */
+INLINE void add_slice(pack_type type, int bundles, const bundle_slice *w, int part, int n_units,
+                      const bundled_rows *x, int first, vf *acc) {
+    for (int u = 0; u < n_units; u++) {
+        const bundle_unit *units = &x->units[u][first];
+        if (PACK_TRAITS[type].digits == 2) add_finely(bundles, &w->units[u], part, units, &x->fine[u][first], acc);
+        else if (PACK_TRAITS[type].groups == 2) add_two_group_bundles(type, bundles, &w->units[u], part, units, acc);
+        else add_group_bundles(type, bundles, &w->units[u], part, units, acc);
+    }
+}
+
+/* acc[b] -= a part of a block's minima times bundle b of x. */
+INLINE void subtract_slice_minima(pack_type type, int bundles, const bundle_slice *w, int part, int n_units,
+                                  const bundled_rows *x, int first, vf *acc) {
+    vf minima[BUNDLES_MAX];
+    UNROLL for (int b = 0; b < bundles; b++) minima[b] = f_zero();
+    for (int u = 0; u < n_units; u++)
+        UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
+            const vf minimum = p_outputs(&w->units[u].minimum[g][part]);
+            UNROLL for (int b = 0; b < bundles; b++) {
+                const bundle_unit *unit = &x->units[u][first + b];
+                const vf sum = p_values(PACK_TRAITS[type].groups == 1 ? unit->sum : unit->halves[g]);
+                minima[b] = f_fma(minimum, sum, minima[b]);
+            }
+        }
+    UNROLL for (int b = 0; b < bundles; b++) acc[b] = f_fnma(minima[b], p_outputs(&w->minimum[part]), acc[b]);
+}
+
+/* The same as add_slice() of a block, whose scales share a factor. */
+INLINE void add_block_slice(pack_type type, int bundles, const bundle_slice *w, int part, int n_units,
+                            const bundled_rows *x, int first, vf *acc) {
+    if (has_minimum(type)) subtract_slice_minima(type, bundles, w, part, n_units, x, first, acc);
+    vf sums[BUNDLES_MAX];
+    UNROLL for (int b = 0; b < bundles; b++) sums[b] = f_zero();
+    add_slice(type, bundles, w, part, n_units, x, first, sums);
+    UNROLL for (int b = 0; b < bundles; b++) acc[b] = f_fma(sums[b], p_outputs(&w->scale[part]), acc[b]);
+}
+
 /* sums[PARTS b + part] += the products of bundle b and quantised weights over one slice, in the lanes
  * of p_join() until the last. */
-INLINE void multiply_bundled(pack_type type, int bundles, const bundle_weights *w, int n_units, int is_last,
+INLINE void multiply_bundled(pack_type type, int bundles, const bundle_slice *w, int n_units, int is_last,
                              const bundled_rows *x, int first, float (*sums)[PANEL_ROWS]) {
     for (int part = 0; part < PARTS; part++) {
         vf acc[BUNDLES_MAX];
         UNROLL for (int b = 0; b < bundles; b++) acc[b] = f_load(sums[PARTS * b + part]);
-        for (int u = 0; u < n_units; u++) {
-            const bundle_unit *units = &x->units[u][first];
-            if (PACK_TRAITS[type].digits == 2) add_finely(bundles, &w[u], part, units, &x->fine[u][first], acc);
-            else if (PACK_TRAITS[type].groups == 2) add_two_group_bundles(type, bundles, &w[u], part, units, acc);
-            else add_group_bundles(type, bundles, &w[u], part, units, acc);
-        }
+        if (sums_blocks(type)) add_block_slice(type, bundles, w, part, n_units, x, first, acc);
+        else add_slice(type, bundles, w, part, n_units, x, first, acc);
         UNROLL for (int b = 0; b < bundles; b++) f_store(sums[PARTS * b + part], acc[b]);
     }
     if (!is_last) return;
@@ -207,11 +256,11 @@ INLINE void multiply_bundled(pack_type type, int bundles, const bundle_weights *
 }
 
 /* One panel and the rows of one strip. */
-typedef void bundle_kernel(const bundle_weights *w, int n_units, int is_last, const bundled_rows *x, int n_bundles,
+typedef void bundle_kernel(const bundle_slice *w, int n_units, int is_last, const bundled_rows *x, int n_bundles,
                            float (*sums)[PANEL_ROWS]);
 
 #define BUNDLED(type)                                                                                            \
-    static void bundled_##type(const bundle_weights *w, int n_units, int is_last, const bundled_rows *x,         \
+    static void bundled_##type(const bundle_slice *w, int n_units, int is_last, const bundled_rows *x,         \
                                int n_bundles, float (*sums)[PANEL_ROWS]) {                                       \
         int b = 0;                                                                                               \
         for (; b + BUNDLES_MAX <= n_bundles; b += BUNDLES_MAX)                                                   \

@@ -19,7 +19,7 @@ typedef union {
     unit_weights units[SLICE_UNITS];
     fixed_weights fixed[SLICE_UNITS];
 #ifdef BUNDLE_ROWS
-    bundle_weights bundles[SLICE_UNITS];
+    bundle_slice bundles;
 #endif
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
@@ -50,14 +50,12 @@ INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t pane
             f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
         return;
     }
-    for (int i = 0; i < at->n_units; i++) {
-        const packed_unit unit = find_unit(type, w, panel, (size_t)(at->unit + i));
 #ifdef BUNDLE_ROWS
-        unpack_bundled(type, unit, &to->bundles[i]);
+    unpack_bundled(type, w, panel, at->unit, at->n_units, &to->bundles);
 #else
-        unpack_unit(type, unit, &to->units[i]);
+    for (int i = 0; i < at->n_units; i++)
+        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
 #endif
-    }
 }
 
 static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
@@ -187,7 +185,7 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
             if (!is_float_pack(w->type)) {
                 const int is_last = (at->unit + at->n_units) * UNIT_COLS == a->w.k;
                 const int n_bundles = (n_rows + BUNDLE_ROWS - 1) / BUNDLE_ROWS;
-                BUNDLE_KERNELS[w->type](weights[i].bundles, at->n_units, is_last, &bundles, n_bundles, sums[strip][i]);
+                BUNDLE_KERNELS[w->type](&weights[i].bundles, at->n_units, is_last, &bundles, n_bundles, sums[strip][i]);
                 continue;
             }
 #endif

@@ -110,10 +110,20 @@ def p_dots(verbs: Verbs) -> Iterator[Case]:
         yield Case(arrays, expected, before=before)
 
 
+def i_bias(_: Verbs) -> Iterator[Case]:
+    yield Case((), np.full(16, 0x4B400000, np.int32))
+
+
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
-    "p_start": f_from_sum,
-}
-CASES |= {
     case.__name__: case
-    for case in (f_from_sum, p_join, p_part, p_codes, p_values, p_outputs, p_dots)
+    for case in (
+        f_from_sum,
+        i_bias,
+        p_join,
+        p_part,
+        p_codes,
+        p_values,
+        p_outputs,
+        p_dots,
+    )
 }
