@@ -80,34 +80,46 @@ INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     return is_signed(type) ? i_bytes(chunk) : chunk;
 }
 
-/* Scales of group g of a unit, lane n for row n. */
-INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
-    const uint8_t *scales = unit.scales, *super = unit.supers;
+/* Scales of group g of a unit, lane n for row n, less the factor that its block shares, if it has one. */
+INLINE vf scale_in_block(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_E8M0: return f_load_e8m0(scales);
     case SCALE_E5M3: return f_load_e5m3(scales + PANEL_ROWS * g);
-    case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
-    case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
-    case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
-    case SCALE_U4:
-        return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f)));
-    case SCALE_U4_EIGHTHS: return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1)));
+    case SCALE_I8: return f_load_i8(scales + PANEL_ROWS * g);
+    case SCALE_U8_MIN: return f_load_u8(scales + PANEL_ROWS * g);
+    case SCALE_U4_MIN: return f_load_u4(scales + PANEL_ROWS * g, 0);
+    case SCALE_U4: return f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f));
+    case SCALE_U4_EIGHTHS: return f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1));
     default: return f_load_f16(scales);
     }
 }
+INLINE int has_super(pack_type type) { return super_bytes(type) > 0; }
+INLINE vf super_scale(packed_unit unit) { return f_load_f16(unit.supers); }
+INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
+    const vf scale = scale_in_block(type, unit, g);
+    return has_super(type) ? f_mul(super_scale(unit), scale) : scale;
+}
 
-/* Minimum of group g: a weight is scale * code - minimum. Without, it is scale * (code - zero). */
-INLINE vf group_minimum(pack_type type, packed_unit unit, int g, vf scale) {
-    const uint8_t *scales = unit.scales, *super = unit.supers;
-    int groups = PACK_TRAITS[type].groups;
+/* Minimum of group g, less the factor that its block shares: a weight is scale * code - minimum. Without, it is
+ * scale * (code - zero). */
+INLINE vf minimum_in_block(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales;
+    const int groups = PACK_TRAITS[type].groups;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));
-    case SCALE_U8_MIN:
-        return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
-    case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
-    case SCALE_U4_EIGHTHS: return f_mul(scale, f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
+    case SCALE_U8_MIN: return f_load_u8(scales + PANEL_ROWS * (groups + g));
+    case SCALE_U4_MIN: return f_load_u4(scales + PANEL_ROWS * g, 4);
+    case SCALE_U4_EIGHTHS: return f_mul(scale_in_block(type, unit, g), f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
     default: return f_zero();
     }
+}
+INLINE vf super_minimum(pack_type type, packed_unit unit) {
+    return f_load_f16(unit.supers + (PACK_TRAITS[type].scales == SCALE_U4_EIGHTHS ? 0 : 2 * PANEL_ROWS));
+}
+INLINE vf group_minimum(pack_type type, packed_unit unit, int g) {
+    const vf minimum = minimum_in_block(type, unit, g);
+    return has_super(type) && has_minimum(type) ? f_mul(super_minimum(type, unit), minimum) : minimum;
 }
 
 /* 16 rows of one column of a float panel. */
