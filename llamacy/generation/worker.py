@@ -93,6 +93,11 @@ class Worker:
         return Load(n_active, n_waiting, executor.n_pages_used, executor.n_pages_free)
 
     @property
+    def is_up(self) -> bool:
+        """Whether requests are taken, and the thread runs if it has begun."""
+        return self._loop.is_up
+
+    @property
     def n_in_flight(self) -> int:
         """Requests that a call with any number of them keeps submitted.
 
