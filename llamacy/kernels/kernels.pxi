@@ -86,6 +86,9 @@ cdef extern from "products/fixed.h":
 
 
 cdef extern from "products/many_rows.h":
+    enum:
+        RUN_PANELS
+
     ctypedef struct activations:
         const quant_unit* units
         const fine_unit* fine
@@ -256,7 +259,7 @@ cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
         sizeof(many_scratch),
-        2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
+        2 * max(<int>STRIP_ROWS, <int>RUN_PANELS) * PANEL_ROWS * sizeof(float))
 
 
 cdef void no_thread_state() noexcept nogil:

@@ -33,6 +33,10 @@ INLINE void prefetch_ahead(const uint8_t *p, size_t n) {
     UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + PREFETCH_BYTES + i);
 }
 
+/* Panels of a matrix that a single row meets before it meets those of a second one: prefetchers of
+ * the CPU are best where a stream is long. As many as a thread takes at a time. */
+enum { RUN_PANELS = 32 };
+
 /* log2 of the number of rows that one kernel takes when n are left. */
 INLINE int log2_rows(int n) {
     int log2 = 0;

@@ -28,6 +28,14 @@ INLINE int dot_bits(pack_type type) {
 }
 /* The code that means 0, as i_dots() reads it. */
 INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
+/* Values that codes are indices of, as i_bytes() would leave them. */
+#if BYTE_ZERO
+#define DOT_VALUE(x) (int8_t)((x) ^ -BYTE_ZERO)
+#else
+#define DOT_VALUE(x) (x)
+#endif
+static const int8_t LOOKUP[6][16] = {LOOKUP_VALUES(DOT_VALUE)};
+
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
     return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN || form == SCALE_U4_EIGHTHS;
@@ -68,8 +76,8 @@ INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
 INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     const vi chunk = packed_chunk(PACK_TRAITS[type].bits, codes, c);
     const int lookup = PACK_TRAITS[type].lookup;
-    const vi values = lookup ? i_lut(chunk, LOOKUP[lookup - 1]) : chunk;
-    return is_signed(type) ? i_bytes(values) : values;
+    if (lookup) return i_lut(chunk, LOOKUP[lookup - 1]);
+    return is_signed(type) ? i_bytes(chunk) : chunk;
 }
 
 /* Scales of group g of a unit, lane n for row n, less the factor that its block shares, if it has one. */
