@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from llamacy.arguments import checked_integer, checked_strings, short, unknown_options
 from llamacy.errors import ArgumentError, MissingPackageError
-from llamacy.generation.scheduler import MAX_ACTIVE
 from llamacy.model.model import Model
 from llamacy.server.application import MAX_BODY, QUIET_SECONDS, app
 from llamacy.server.ray_serve.origins import n_threads_of, origins
@@ -64,7 +63,8 @@ def deployment(
         Options of `llamacy.load`, such as ``{"n_ctx": 8192}``.
     max_waiting : int, default 64
         Most requests that wait at a replica for a place in the passes of a model,
-        beside the 16 that have one; others are refused with status 429.
+        beside the `max_active` that have one, 16 unless `load_options` say; others are
+        refused with status 429.
     api_keys : collection of str, optional
         Keys, one of which each request must have; by default the one in the variable
         ``LLAMACY_API_KEY`` of the replica's environment, if there is one.
@@ -86,8 +86,8 @@ def deployment(
     **ray_options : dict
         Options of `ray.serve.deployment`, such as `num_replicas`, `autoscaling_config`
         or `ray_actor_options`. A replica is given all requests that it can hold, and
-        refuses others itself (`max_ongoing_requests`); autoscaling aims at the 16 texts
-        that a model decodes together (`target_ongoing_requests`); texts that are being
+        refuses others itself (`max_ongoing_requests`); autoscaling aims at the texts
+        that it writes together (`target_ongoing_requests`); texts that are being
         written have two minutes to end when a replica stops
         (`graceful_shutdown_timeout_s`); and loading is tried three times
         (`max_constructor_retry_count`).
@@ -131,8 +131,9 @@ def deployment(
     app({name: OnDemand(origin.load) for name, origin in found.items()}, **options)
     actor = {"num_cpus": n_threads_of(found) if num_cpus is None else num_cpus}
     actor["memory"] = memory
-    capacity = (MAX_ACTIVE + waiting) * len(found)
-    settings = _ray_settings(serve, ray_options, actor, capacity)
+    n_active = sum(origin.options["max_active"] for origin in found.values())
+    capacity = n_active + waiting * len(found)
+    settings = _ray_settings(serve, ray_options, actor, n_active, capacity)
     made = serve.deployment(serve.ingress()(Replica), **settings)
     return made.bind(found, options)
 
@@ -188,7 +189,11 @@ def _ray_serve() -> Any:
 
 
 def _ray_settings(
-    serve: Any, given: dict[str, Any], actor: dict[str, Any], capacity: int
+    serve: Any,
+    given: dict[str, Any],
+    actor: dict[str, Any],
+    n_active: int,
+    capacity: int,
 ) -> dict[str, Any]:
     """Return the options of `ray.serve.deployment`.
 
@@ -200,8 +205,10 @@ def _ray_settings(
         The caller's.
     actor : dict
         Resources of a replica; None where Ray decides.
+    n_active : int
+        Texts that a replica writes together.
     capacity : int
-        Texts that a replica holds, waiting ones included.
+        Texts that it holds, waiting ones included.
 
     Raises
     ------
@@ -222,7 +229,7 @@ def _ray_settings(
     settings["ray_actor_options"] = {**wanted, **(given.get("ray_actor_options") or {})}
     scaling = given.get("autoscaling_config")
     if isinstance(scaling, Mapping) or given.get("num_replicas") == "auto":
-        target = {"target_ongoing_requests": MAX_ACTIVE}
+        target = {"target_ongoing_requests": n_active}
         settings["autoscaling_config"] = {**target, **(scaling or {})}
     return settings
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from llamacy.arguments import is_path, short, unknown_options
+from llamacy.arguments import checked_integer, is_path, short, unknown_options
 from llamacy.errors import ArgumentError, NotPicklableError
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.hub.names import parse_name
 from llamacy.model.loading import load
 from llamacy.model.model import Model
@@ -77,6 +78,8 @@ def origins(
     if not named or not all(isinstance(name, str) and name for name in named):
         wanted = "a model, a path or a name, or some of these by their names"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
+    n_active = options.get("max_active") or N_ACTIVE
+    options["max_active"] = checked_integer("max_active", n_active, 1)
     options["max_waiting"] = max_waiting
     return {name: _origin(each, options) for name, each in named.items()}
 
