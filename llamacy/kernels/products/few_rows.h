@@ -140,7 +140,11 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #ifdef WORD_COLUMNS
     (void)type, (void)x;
     UNROLL for (int t = 0; t < rows; t++) sums[t] = i_zero();
-    w_dots(rows, codes, fine->words, sizeof *fine / sizeof *fine->words, sums);
+    UNROLL for (int c = 0; c < 8; c++) {
+        vi words[2];
+        w_split(codes[c], words);
+        w_dots(rows, words, 2, fine->words + 4 * c, FINE_STEP, sums);
+    }
 #else
     vi whole[DOT_ROWS];
     UNROLL for (int t = 0; t < rows; t++) whole[t] = i_zero();
