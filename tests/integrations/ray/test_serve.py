@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integrations
 httpx: Any = pytest.importorskip("httpx", reason="httpx is absent")
 openai: Any = pytest.importorskip("openai", reason="openai is absent")
 serve: Any = pytest.importorskip("ray.serve", reason="Ray Serve is absent")
-ray_serve: Any = pytest.importorskip("llamacy.server.ray_serve")
+ray_serve: Any = pytest.importorskip("llamacy.server.ray_serve", exc_type=ImportError)
 
 N_PLACES = 16
 N_LONG = 8000  # tokens: seconds of a tiny model's time
