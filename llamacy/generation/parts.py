@@ -69,7 +69,7 @@ class Limits:
 
     @classmethod
     def of(cls, executor: Executor, max_active: int) -> Limits:
-        """Limits of an executor's passes, where so many requests are active."""
+        """Limits of an executor's passes, with at most `max_active` requests."""
         n_batch = executor.n_batch
         return cls(
             n_batch=n_batch,

@@ -54,6 +54,12 @@ def test_options_are_those_of_the_library(
     assert target.read_bytes() == wanted.read_bytes()
 
 
+def test_max_active_reaches_the_model(shell: Shell, source: Path, target: Path) -> None:
+    done = shell("batch", "demo", source, target, *PROMPT, "--max-active", 600)
+    assert done.status != 0
+    assert "max_active: wanted an integer from 1 to 512, found 600" in done.err
+
+
 def test_requests_of_openai_are_answered(shell: Shell, tmp_path: Path) -> None:
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     bodies = [sum_body(12, 30), sum_body(1, 1, temprature=1)]

@@ -21,7 +21,8 @@ import pytest
 
 from llamacy.cli.certificates import Certificate, checked_certificate
 from llamacy.cli.failures import UsageError
-from llamacy.cli.serve import api_keys, memory_size, named_model
+from llamacy.cli.options import LoadingFlags
+from llamacy.cli.serve import api_keys, later, memory_size, named_model
 
 
 def test_models_are_named_after_their_files(
@@ -52,6 +53,13 @@ def test_keys_come_from_a_file_or_the_environment(
         api_keys(file)
     with pytest.raises(UsageError, match="--api-key-file"):
         api_keys(tmp_path / "missing")
+
+
+def test_a_model_loaded_on_demand_has_its_options() -> None:
+    pytest.importorskip("llamacy.server")
+    with later(LoadingFlags(), "demo", 3, 2).load() as model:
+        assert model.engine.worker.max_active == 3
+        assert model.engine.worker.n_capacity == 5
 
 
 def test_sizes_of_memory_have_units() -> None:

@@ -44,7 +44,8 @@ def test_as_many_texts_as_max_active_says_run_together() -> None:
     def watch(tokens: Any, logits: Any) -> None:
         most.append(model.engine.load().n_active)
 
-    prompts, options = ["Once upon"] * 40, {"max_tokens": 3, "temperature": 0.0}
+    prompts = ["Once upon"] * 40
+    options: dict[str, Any] = {"max_tokens": 3, "temperature": 0.0}
     texts = set()
     for max_active, wanted in ((33, 33), (2, 2), (None, 16)):
         most: list[int] = []

@@ -69,7 +69,7 @@ def test_draws_have_the_distribution_of_the_formulas(options: dict[str, Any]) ->
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(1, 3000),
+    st.integers(1, 3000) | st.integers(2**14 - 9, 2**15),
     st.integers(1, 3000),
     st.integers(0, 2**32 - 1),
     st.booleans(),
@@ -111,6 +111,30 @@ def test_temperature_0_is_greedy_with_any_truncation() -> None:
     sampler = Sampler(SamplingParams(temperature=0, top_k=5, top_p=0.1, min_p=0.9))
     assert sampler.sample(LOGITS) == 2
     assert sampler.sample(np.zeros(4, np.float32)) == 0
+
+
+def test_a_greedy_choice_takes_changes_of_logits_into_account() -> None:
+    plain = Sampler(SamplingParams(temperature=0))
+    repeated = Sampler(SamplingParams(temperature=0, repeat_penalty=100.0))
+    biased = Sampler(SamplingParams(temperature=0, logit_bias={6: 100.0}))
+    row = np.array([1.0, 3.0, 2.0, 0.5, 0.4, 0.3, 0.2], np.float32)
+    assert [plain.sample(row.copy()) for _ in range(3)] == [1, 1, 1]
+    assert [repeated.sample(row.copy()) for _ in range(3)] == [1, 2, 0]
+    assert biased.sample(row.copy()) == 6
+
+
+def test_all_tokens_of_a_long_text_are_recorded() -> None:
+    seen: list[list[int]] = []
+
+    def watch(tokens: NDArray[np.int32], logits: NDArray[np.float32]) -> None:
+        seen.append(tokens.tolist())
+
+    sampler = Sampler(SamplingParams(temperature=0, logits_processors=watch))
+    for token in range(200):
+        row = np.zeros(300, np.float32)
+        row[token] = 1
+        assert sampler.sample(row) == token
+    assert seen[-1] == list(range(199))
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_pages_are_aligned_and_listed_by_address(pool: PagePool) -> None:
     addresses = [page.address for page in sequence.pages]
     assert all(address % ALIGNMENT == 0 for address in addresses)
     assert sequence._pages.addresses[:30].tolist() == addresses
+    assert sequence.page_table == sequence._pages.addresses.ctypes.data
 
 
 def test_closed_pages_are_used_again(pool: PagePool) -> None:
