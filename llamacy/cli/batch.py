@@ -12,7 +12,7 @@ import typer
 from llamacy.cli.batch_options import RowFlags
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
-from llamacy.cli.options import LoadingFlags, ModelArgument, ModelOption
+from llamacy.cli.options import LoadingFlags, MaxActive, ModelArgument, ModelOption
 from llamacy.cli.progress_bar import ProgressBar
 from llamacy.cli.sampling_options import SamplingFlags, given_options
 from llamacy.cli.structure_options import StructureFlags
@@ -32,7 +32,8 @@ def batch(
         list[str] | None,
         typer.Argument(
             metavar="IN OUT",
-            help="The input, .jsonl, .csv or .parquet; the output, .jsonl or .parquet.",
+            help="The input, .jsonl, .csv or .parquet; the output, .jsonl or .parquet. "
+            "Either may be an s3:// or gs:// address.",
         ),
     ] = None,
     model: ModelOption = None,
@@ -45,6 +46,15 @@ def batch(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an output that exists.")
     ] = False,
+    ledger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="OUT.part",
+            help="Where answers are kept until OUT is written.",
+        ),
+    ] = None,
+    max_active: MaxActive = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -72,15 +82,17 @@ def batch(
         raise UsageError(f"wanted an input and an output, found {len(words)} files")
     source, target = words
     task = rows.task(sampling, structure, given_options(context))
-    with LocalJob(source, target, task, limit=limit, overwrite=overwrite) as job:
+    with LocalJob(
+        source, target, task, limit=limit, overwrite=overwrite, ledger=ledger
+    ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
             from llamacy.jobs.ray.worker import Origin
 
-            origin = Origin(*loading.origin(path))
+            origin = Origin(*loading.origin(path, max_active=max_active))
             done = _run(partial(run_on_ray, job, origin, ray))
         else:
-            with loading.load(path) as loaded:
+            with loading.load(path, max_active=max_active) as loaded:
                 done = _run(partial(job.run, loaded))
     print(_summary(job.target, done))
 

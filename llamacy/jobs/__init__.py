@@ -10,6 +10,7 @@
     identity    the identity of a model
     inputs      files of rows
     outputs     files of results
+    storage     files of this machine, and objects of stores
     ids         requests with one id
     packages    packages of others
     ray         a job on a cluster of machines

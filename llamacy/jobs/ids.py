@@ -62,8 +62,8 @@ def _find(source: Input, limit: int | None, digests: set[int]) -> None:
             continue
         if name in seen:
             raise ArgumentError(
-                f"{printable(source.path)}: rows {seen[name] + 1} and {index + 1} have "
-                f"one custom_id: {short(name)}"
+                f"{printable(source.file.path)}: rows {seen[name] + 1} and "
+                f"{index + 1} have one custom_id: {short(name)}"
             )
         seen[name] = index
 

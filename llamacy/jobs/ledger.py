@@ -10,6 +10,10 @@ with a checksum of the rest of the line, the row's position, a checksum of the r
 its result. A job that was interrupted resumes with the rows that have no line. A line
 that was not written to its end, and anything that a power cut has left behind it, is
 cut off. One process at a time has the file.
+
+The output and the ledger cannot change places at once. Before the output gets its name,
+a last line, with -1 for a position, says what the output will be: a job that finds both
+has ended there.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ from llamacy.system.whole_files import file_errors, regular_path, sync_folder
 _FORM: Final = "llamacy job 1"
 _START: Final = to_json({"is": _FORM})[:-1].encode()
 _MAX_HEADER: Final = 64 * 2**20
+_OUTPUT: Final = -1  # the position of the line about the output
+_OUTPUT_BYTES: Final = 2**12  # of that line at most
 
 
 class Entry(NamedTuple):
@@ -58,8 +64,8 @@ class Ledger:
 
     Parameters
     ----------
-    target : str
-        The file that will have the output.
+    path : str
+        The file.
     job : dict of dict
         The job: values of JSON by names, in groups; all but what `begin` is given.
 
@@ -78,8 +84,8 @@ class Ledger:
         Another process is writing it, or it cannot be read or written.
     """
 
-    def __init__(self, target: str, job: dict[str, dict[str, Any]]) -> None:
-        self.path = f"{regular_path(target)}.part"
+    def __init__(self, path: str, job: dict[str, dict[str, Any]]) -> None:
+        self.path = regular_path(path)
         self.n_done = 0
         self._is_begun = False
         self._next = 0  # all rows before it are done
@@ -162,9 +168,8 @@ class Ledger:
         if self.has(index):
             return
         text = to_json([index, check, result]).encode("utf-8", "replace")
-        line = b"%08x %s\n" % (zlib.crc32(text), text)
         with file_errors(self.path):
-            self._write(line)
+            self._write(_line(text))
         self._note(index)
 
     def sync_soon(self) -> None:
@@ -182,6 +187,22 @@ class Ledger:
         """Have all results on the disk."""
         with file_errors(self.path):
             os.fsync(self._file.fileno())
+
+    def note_output(self, output: dict[str, Any]) -> None:
+        """Say what the output will be, on the disk, before the output has its name."""
+        text = to_json([_OUTPUT, 0, output]).encode()
+        with file_errors(self.path):
+            self._write(_line(text))
+        self.sync()
+
+    def output(self) -> dict[str, Any] | None:
+        """Return what was said of the output, unless rows were done since."""
+        with file_errors(self.path), open(self.path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _OUTPUT_BYTES))
+            lines = file.read().splitlines(keepends=True)
+        entry = _entry(lines[-1]) if lines else None
+        return entry.result if entry and entry.index == _OUTPUT else None
 
     def results(self) -> Iterator[Entry]:
         """Yield the rows that are done in the order of their positions.
@@ -251,7 +272,7 @@ class Ledger:
         return entry
 
     def _note(self, index: int) -> None:
-        if self.has(index):
+        if index == _OUTPUT or self.has(index):
             return
         self.n_done += 1
         self._later.add(index)
@@ -271,6 +292,10 @@ class Ledger:
                 self._file.truncate(self._end)
             raise
         self._end += n_written
+
+
+def _line(text: bytes) -> bytes:
+    return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def _entry(line: bytes) -> Entry | None:

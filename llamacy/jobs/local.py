@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from io import BufferedReader
 from itertools import islice
-from pathlib import Path
 from time import monotonic
 from typing import Any, Final
 
-from llamacy.arguments import check_callback, checked_flag, checked_integer
+from llamacy.arguments import (
+    check_callback,
+    checked_flag,
+    checked_integer,
+    checked_path,
+    short,
+)
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken, check_cancel
 from llamacy.jobs.answering import Answer, answers
@@ -30,10 +37,12 @@ from llamacy.jobs.outputs import (
 )
 from llamacy.jobs.progress import JobProgress, Meter, OnProgress
 from llamacy.jobs.rows import Row
+from llamacy.jobs.storage import is_address
+from llamacy.jobs.storage.disk import StoredFile
 from llamacy.jobs.tasks import Task
 from llamacy.model.model import Model
 from llamacy.printable import printable
-from llamacy.system.whole_files import file_errors, new_file, sync_folder
+from llamacy.system.whole_files import file_errors
 
 _TOLD_SECONDS: Final = 0.2  # between two calls of `progress`
 
@@ -55,6 +64,8 @@ class LocalJob:
         Most rows, from the first one.
     overwrite : bool, default False
         Whether an output that exists is replaced.
+    ledger : str or os.PathLike, optional
+        The file of the results so far; by default the output's name and ``.part``.
 
     Attributes
     ----------
@@ -84,18 +95,22 @@ class LocalJob:
         *,
         limit: int | None = None,
         overwrite: bool = False,
+        ledger: str | os.PathLike[str] | None = None,
     ) -> None:
         self._limit = None if limit is None else checked_integer("limit", limit, 1)
         overwrite = checked_flag("overwrite", overwrite)
         self.task = task
         self._source = open_input(source)
         check_columns(task, self._source)
-        self.target = checked_target(target, self._source.path, task)
-        job = {"input": identity_of(self._source.path), "job": task.identity}
-        self._ledger = Ledger(self.target, job)
+        self._target = checked_target(target, self._source.file, task)
+        self.target = self._target.path
+        job = {"input": identity_of(self._source.file), "job": task.identity}
+        self._ledger = Ledger(self._ledger_path(ledger), job)
         try:
             # with the lock: the job that had it may have ended meanwhile
-            check_new(self.target, overwrite=overwrite)
+            self._is_written = self._has_output()
+            if not self._is_written:
+                check_new(self._target, overwrite=overwrite)
             if task.fields is None:
                 check_ids(self._source, self._limit)
         except BaseException:
@@ -175,7 +190,7 @@ class LocalJob:
         self._answer(answer, meter, progress, cancel)
         if cancel is not None and cancel.is_set():
             return meter.progress()
-        meter.n_failed = self._write()
+        meter.n_failed = self._n_failed() if self._is_written else self._write()
         self._ledger.remove()
         done = meter.progress(is_complete=True)
         if progress is not None:
@@ -217,23 +232,64 @@ class LocalJob:
                 meter.start()
             yield row
 
+    def _entries(self) -> Iterator[Entry]:
+        return islice(self._ledger.results(), self._limit)
+
+    def _n_failed(self) -> int:
+        tallies = (self.task.tally(entry.result) for entry in self._entries())
+        return sum(tally.has_failed for tally in tallies)
+
     def _write(self) -> int:
         """Write the output; return the number of rows that have failed."""
         n_failed = 0
 
         def entries() -> Iterator[Entry]:
             nonlocal n_failed
-            for entry in islice(self._ledger.results(), self._limit):
+            for entry in self._entries():
                 n_failed += self.task.tally(entry.result).has_failed
                 yield entry
 
-        answered = Answered(self._source, self.task, entries())
-        write = writer_of(self.target)
-        with new_file(self.target) as draft, file_errors(self.target):
-            write(draft, answered)
-        with file_errors(self.target):
-            sync_folder(self.target)  # before the ledger goes
+        def write(draft: str) -> None:
+            answered = Answered(self._source, self.task, entries())
+            writer_of(self._target)(draft, answered)
+            with open(draft, "rb") as file:
+                self._ledger.note_output(self._output(file))
+
+        self._target.replace(write, self._ledger.path)
         return n_failed
+
+    def _has_output(self) -> bool:
+        """Whether a job that ended before it removed the ledger has its output."""
+        noted = self._ledger.output()
+        if noted is None or not self._target.exists():
+            return False
+        with file_errors(self.target), self._target.open() as file:
+            return self._output(file) == noted
+
+    def _output(self, file: BufferedReader) -> dict[str, Any]:
+        """Return what tells an output from others."""
+        digest = hashlib.file_digest(file, "blake2b").hexdigest()
+        return {"limit": self._limit, "digest": digest}
+
+    def _ledger_path(self, ledger: str | os.PathLike[str] | None) -> str:
+        """Return the path of the ledger.
+
+        Raises
+        ------
+        ArgumentError
+            It is that of another file, or an address.
+        """
+        if ledger is None:
+            return self._target.ledger_path()
+        path = os.path.expanduser(checked_path("ledger", ledger))
+        if is_address(path):
+            wanted = "a path: a ledger is appended to"
+            raise ArgumentError(f"ledger: wanted {wanted}, found {short(path)}")
+        for other in (self._source.file, self._target):
+            if StoredFile(path).is_same(other):
+                wanted = "another file than the input and the output"
+                raise ArgumentError(f"ledger: wanted {wanted}, found {short(path)}")
+        return path
 
 
 def check_columns(task: Task, source: Input) -> None:
@@ -246,8 +302,8 @@ def check_columns(task: Task, source: Input) -> None:
     """
     if isinstance(task, ColumnTask):
         task.check_columns(source.columns())
-    elif Path(source.path).suffix.lower() not in LINES:
+    elif source.file.suffix not in LINES:
         raise ArgumentError(
             "prompt: wanted a template, such as 'Summarise: {text}', for the columns "
-            f"of {printable(source.path)}; only JSON lines may be requests"
+            f"of {printable(source.file.path)}; only JSON lines may be requests"
         )

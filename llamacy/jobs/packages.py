@@ -25,6 +25,24 @@ def pyarrow_parquet() -> Any:
     return pyarrow.parquet
 
 
+def pyarrow_filesystems() -> Any:
+    """Return pyarrow's module of file systems.
+
+    Raises
+    ------
+    MissingPackageError
+        pyarrow is not installed.
+    """
+    try:
+        import pyarrow.fs
+    except ImportError:
+        raise MissingPackageError(
+            "no module named 'pyarrow', which objects of S3 and Google Cloud Storage "
+            "need: run `pip install '.[parquet]'` in a clone of llamacy"
+        ) from None
+    return pyarrow.fs
+
+
 def ray_package() -> Any:
     """Return Ray.
 

@@ -30,6 +30,7 @@ def run(
     answer: str = ANSWER,
     limit: int | None = None,
     overwrite: bool = False,
+    ledger: str | os.PathLike[str] | None = None,
     ray: str | None = None,
     progress: OnProgress | None = None,
     cancel: CancelToken | None = None,
@@ -53,10 +54,12 @@ def run(
         The model, or a source of one as for `llamacy.load`.
     source : str or os.PathLike
         The input: JSON lines (``.jsonl``, ``.ndjson``), CSV with a row of names
-        (``.csv``, ``.tsv``), or Parquet, which needs pyarrow.
+        (``.csv``, ``.tsv``), or Parquet, which needs pyarrow. It may be an object of
+        S3 or Google Cloud Storage, such as ``"s3://bucket/in.jsonl"``.
     target : str or os.PathLike
         The output: JSON lines or Parquet. It has the rows of the input in their order,
-        with all their columns, and is written once all rows are done.
+        with all their columns, and is written once all rows are done. It may be an
+        object as well.
     prompt : str, optional
         A template, such as ``"Summarise: {text}"``: names of columns in braces, which
         the fields are put in place of. ``{{`` is a brace. Without it, lines are
@@ -76,6 +79,10 @@ def run(
         is resumed.
     overwrite : bool, default False
         Whether an output that exists is replaced, once the new one is written.
+    ledger : str or os.PathLike, optional
+        The file that keeps the answers until the output is written. By default it is
+        beside the output, with ``.part`` behind its name; and for an object, in the
+        current directory.
     ray : str, optional
         Address of a Ray cluster whose nodes answer the rows: ``"auto"`` for the one
         that this machine belongs to, ``"host:port"``, or
@@ -105,12 +112,13 @@ def run(
         bad option, two requests with one id, no cluster at the address, or what an
         earlier run has left is of another job; the message says what differs.
     ModelFileError
-        A file cannot be read or written, the output exists, or another process is
-        writing it.
+        A file or object cannot be read or written, the output exists, or another
+        process is writing it.
     FormatError
         The input is broken.
     MissingPackageError
-        Parquet files need pyarrow, forms of answers llguidance, and clusters Ray.
+        Parquet files and objects need pyarrow, forms of answers llguidance, and
+        clusters Ray.
 
     Examples
     --------
@@ -151,7 +159,9 @@ def run(
     else:
         _refuse_options({**given, "system": system, "raw": raw}, answer)
     check_cancel(cancel)
-    with LocalJob(source, target, task, limit=limit, overwrite=overwrite) as job:
+    with LocalJob(
+        source, target, task, limit=limit, overwrite=overwrite, ledger=ledger
+    ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
             from llamacy.jobs.ray.worker import Origin

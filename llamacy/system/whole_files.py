@@ -18,7 +18,9 @@ Path = str | os.PathLike[str]
 
 
 @contextmanager
-def new_file(path: Path, *, n_bytes: int = 0, private: bool = False) -> Iterator[str]:
+def new_file(
+    path: Path, *, n_bytes: int = 0, private: bool = False, draft: str | None = None
+) -> Iterator[str]:
     """Yield the path of an empty draft, which becomes the file if the block succeeds.
 
     The target of a link is replaced, not the link. The new file has the permissions of
@@ -32,6 +34,9 @@ def new_file(path: Path, *, n_bytes: int = 0, private: bool = False) -> Iterator
         Its expected size at least.
     private : bool
         Whether a new file is readable by its owner only.
+    draft : str, optional
+        Path of the draft, in the file's folder, for a file that one process at a time
+        writes: the draft that a killed one has left is replaced. By default a new name.
 
     Yields
     ------
@@ -46,11 +51,16 @@ def new_file(path: Path, *, n_bytes: int = 0, private: bool = False) -> Iterator
     """
     target = regular_path(path)
     _check_room(path, os.path.dirname(target), n_bytes)
-    # not derived from the file's name, which may have the maximum length already
-    name = f"llamacy-{secrets.token_hex(8)}.part"
-    draft = os.path.join(os.path.dirname(target), name)
+    is_known = draft is not None
+    if draft is None:
+        # not derived from the file's name, which may have the maximum length already
+        name = f"llamacy-{secrets.token_hex(8)}.part"
+        draft = os.path.join(os.path.dirname(target), name)
     try:
         with file_errors(path):
+            if is_known:
+                with suppress(FileNotFoundError):
+                    os.unlink(draft)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
             os.close(os.open(draft, flags, 0o600 if private else 0o666))
             if os.path.exists(target):

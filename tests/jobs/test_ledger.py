@@ -17,7 +17,7 @@ MODEL = {"weights": "abc"}
 
 
 def begun(target: Path, job: dict[str, dict[str, Any]] = JOB) -> Ledger:
-    ledger = Ledger(str(target), job)
+    ledger = Ledger(f"{target}.part", job)
     ledger.begin(model=MODEL)
     return ledger
 
@@ -86,22 +86,22 @@ def test_another_job_is_refused_by_what_differs(target: Path) -> None:
         ({**JOB, "job": {**JOB["job"], "x": [1]}}, r"with job x None, not \[1\]"),
     ):
         with pytest.raises(llamacy.ArgumentError, match=message):
-            Ledger(str(target), job)
-    with Ledger(str(target), JOB) as ledger:
+            Ledger(f"{target}.part", job)
+    with Ledger(f"{target}.part", JOB) as ledger:
         with pytest.raises(llamacy.ArgumentError, match="model weights 'abc', not 'd'"):
             ledger.begin(model={"weights": "d"})
     assert part.read_bytes() == whole
     for mine in ("a text of my own\n", "{", "a"):
         part.write_text(mine + "x")
         with pytest.raises(llamacy.ArgumentError, match="found another file"):
-            Ledger(str(target), JOB)
+            Ledger(f"{target}.part", JOB)
         assert part.read_text() == mine + "x"
 
 
 def test_one_process_at_a_time_has_it(target: Path) -> None:
     with begun(target):
         with pytest.raises(llamacy.ModelFileError, match="another process is writing"):
-            Ledger(str(target), JOB)
+            Ledger(f"{target}.part", JOB)
     with begun(target) as ledger:
         ledger.add(*entry(0))
 
@@ -136,14 +136,14 @@ def test_a_sync_that_comes_late_finds_the_file_closed(target: Path) -> None:
 
 
 def test_nothing_is_left_where_no_row_was_done(target: Path) -> None:
-    with Ledger(str(target), JOB):
+    with Ledger(f"{target}.part", JOB):
         pass
     with begun(target):
         pass
     assert not list(target.parent.iterdir())
     with begun(target) as ledger:
         ledger.add(*entry(0))
-    with Ledger(str(target), JOB):  # never begun: the model was not found, say
+    with Ledger(f"{target}.part", JOB):  # never begun: the model was not found, say
         pass
     with begun(target) as ledger:
         assert ledger.n_done == 1

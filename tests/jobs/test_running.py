@@ -15,6 +15,7 @@ import pytest
 import llamacy
 from llamacy.jobs import run
 from llamacy.jobs.ledger import Ledger
+from llamacy.jobs.storage.disk import draft_beside
 from llamacy.model.model import Model
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 from tests.support.jobs import SUMS, line_of, read_lines, sum_body, write_sums
@@ -192,6 +193,77 @@ def test_a_job_goes_on_where_it_was(
     assert (done.n_done, done.is_complete) == (len(lines), True)
     assert done.n_before >= 40
     assert target.read_bytes() == (tmp_path / "want.jsonl").read_bytes()
+
+
+def test_a_job_that_was_killed_before_it_removed_its_ledger_ends_quietly(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    part = Path(f"{target}.part")
+
+    def again(**options: Any) -> llamacy.jobs.JobProgress:
+        return run(model, source, target, prompt=PROMPT, **{**GREEDY, **options})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "remove", lambda ledger: ledger._file.close())
+        again()
+    whole, kept = target.read_bytes(), part.read_bytes()
+    with pytest.raises(llamacy.ArgumentError, match="job seed 0, not 1"):
+        again(seed=1)
+    with pytest.raises(llamacy.ModelFileError, match="exists already"):
+        again(limit=4)
+    target.write_bytes(whole[:-1])
+    with pytest.raises(llamacy.ModelFileError, match="exists already"):
+        again()
+    assert part.read_bytes() == kept
+    target.write_bytes(whole)
+    done = again()
+    assert (done.n_done, done.n_before, done.is_complete) == (8, 8, True)
+    assert target.read_bytes() == whole
+    assert not part.exists()
+    part.write_bytes(kept)
+    target.unlink()  # the output had not got its name
+    assert again().n_before == 8
+    assert target.read_bytes() == whole
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_a_draft_that_a_killed_job_has_left_is_replaced(
+    model: Model, tmp_path: Path
+) -> None:
+    source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
+    left = Path(draft_beside(str(target)))
+    left.write_text("half of")
+    run(model, source, target, prompt=PROMPT, **GREEDY)
+    assert len(read_lines(target)) == len(SUMS)
+    assert not left.exists()
+
+
+def test_a_ledger_may_be_elsewhere(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamacy.jobs.local._TOLD_SECONDS", 0)
+    source = write_sums(tmp_path / "in.jsonl", SUMS * 6)
+    target, ledger = tmp_path / "out.jsonl", tmp_path / "other" / "ledger"
+    ledger.parent.mkdir()
+    for wrong in (target, source):
+        with pytest.raises(llamacy.ArgumentError, match="ledger: wanted another file"):
+            run(model, source, target, prompt=PROMPT, ledger=wrong)
+    cancel = threading.Event()
+    run(
+        model,
+        source,
+        target,
+        prompt=PROMPT,
+        ledger=ledger,
+        cancel=cancel,
+        progress=lambda progress: cancel.set(),
+        **GREEDY,
+    )
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["in.jsonl"]
+    done = run(model, source, target, prompt=PROMPT, ledger=ledger, **GREEDY)
+    assert done.n_before > 0
+    assert not ledger.exists()
 
 
 def test_a_row_that_has_changed_meanwhile_is_found(

@@ -12,14 +12,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-from llamacy.arguments import checked_path
 from llamacy.errors import ArgumentError
 from llamacy.jobs.rows import Row
+from llamacy.jobs.storage import Stored, stored
 from llamacy.printable import printable
-from llamacy.system.whole_files import file_errors, regular_path
+from llamacy.system.whole_files import file_errors
 
 _END_BYTES: Final = 2**20  # of a file, from which its digest is made
 
@@ -33,13 +32,13 @@ class Input(Protocol):
 
     Attributes
     ----------
-    path : str
+    file : Stored
         The file.
     size : int
         Its size in the unit of `Row.n_bytes`.
     """
 
-    path: str
+    file: Stored
     size: int
 
     def columns(self) -> list[str]:
@@ -71,46 +70,46 @@ def open_input(path: str | os.PathLike[str]) -> Input:
     FormatError
         It is broken.
     MissingPackageError
-        It is a Parquet file, and pyarrow is not installed.
+        It is a Parquet file or an object of a store, and pyarrow is not installed.
     """
-    name = os.path.expanduser(checked_path("source", path))
-    suffix = Path(name).suffix.lower()
-    if suffix not in LINES + CELLS + PARQUET:
+    file = stored("source", path)
+    name = file.path
+    if file.suffix not in LINES + CELLS + PARQUET:
         wanted = ", ".join(LINES + CELLS + PARQUET)
         raise ArgumentError(
             f"{printable(name)}: wanted a name that ends in {wanted}, for its form"
         )
-    regular_path(name)  # not a pipe: it is read twice
-    with file_errors(name), open(name, "rb"):
-        found = _of_suffix(suffix, name)
+    file.check_readable()
+    found = _of_suffix(file)
     if next(found.rows(None), None) is None:
         raise ArgumentError(f"{printable(name)}: wanted at least one row, found none")
     return found
 
 
-def _of_suffix(suffix: str, path: str) -> Input:
-    if suffix in LINES:
+def _of_suffix(file: Stored) -> Input:
+    if file.suffix in LINES:
         from llamacy.jobs.inputs.lines import LinesInput
 
-        return LinesInput(path)
-    if suffix in CELLS:
+        return LinesInput(file)
+    if file.suffix in CELLS:
         from llamacy.jobs.inputs.cells import CellsInput
 
-        return CellsInput(path, "\t" if suffix == ".tsv" else ",")
+        return CellsInput(file, "\t" if file.suffix == ".tsv" else ",")
     from llamacy.jobs.inputs.parquet import ParquetInput
 
-    return ParquetInput(path)
+    return ParquetInput(file)
 
 
-def identity_of(path: str) -> dict[str, Any]:
+def identity_of(file: Stored) -> dict[str, Any]:
     """Return what tells a file from others: its size, and a digest of both ends.
 
     The rest is looked at row by row: a ledger has their checksums.
     """
     digest = hashlib.blake2b(digest_size=16)
-    with file_errors(path), open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        digest.update(file.read(_END_BYTES))
-        file.seek(max(0, size - _END_BYTES))
-        digest.update(file.read(_END_BYTES))
+    with file_errors(file.path), file.open() as data:
+        size = data.seek(0, os.SEEK_END)
+        data.seek(0)
+        digest.update(data.read(_END_BYTES))
+        data.seek(max(0, size - _END_BYTES))
+        digest.update(data.read(_END_BYTES))
     return {"size": size, "digest": digest.hexdigest()}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from llamacy.errors import FormatError
 from llamacy.jobs.inputs.lines import MAX_LINE, TOO_LONG, lines_of
 from llamacy.jobs.rows import Row, check_of
+from llamacy.jobs.storage import Stored
 from llamacy.system.whole_files import file_errors
 
 
@@ -18,26 +18,25 @@ class CellsInput:
 
     Parameters
     ----------
-    path : str
+    file : Stored
         The file.
     separator : str
         The character between cells.
 
     Attributes
     ----------
-    path : str
+    file : Stored
         The file.
     size : int
         Its bytes.
     """
 
-    def __init__(self, path: str, separator: str) -> None:
-        self.path = path
+    def __init__(self, file: Stored, separator: str) -> None:
+        self.file = file
         self._separator = separator
-        with file_errors(path):
-            self.size = os.stat(path).st_size
-            with open(path, "rb") as file:
-                self._names = self._header(_Cells(file, path, separator))
+        self.size = file.size()
+        with file_errors(file.path), file.open() as data:
+            self._names = self._header(_Cells(data, file.path, separator))
 
     def columns(self) -> list[str]:
         """Return the names in the first row."""
@@ -49,8 +48,8 @@ class CellsInput:
         """Yield its rows of cells; a row with too few or too many has a fault."""
         wanted = self._names if fields is None else fields
         index = 0
-        with file_errors(self.path), open(self.path, "rb") as file:
-            cells = _Cells(file, self.path, self._separator)
+        with file_errors(self.file.path), self.file.open() as data:
+            cells = _Cells(data, self.file.path, self._separator)
             self._header(cells)
             for values, fault in cells:
                 if values == []:  # an empty line
@@ -69,7 +68,7 @@ class CellsInput:
         names, fault = next(cells, ([], ""))
         if fault or len(set(names)) < len(names):
             wanted = "different names of columns"
-            raise FormatError(self.path, "the first row", wanted, fault or names)
+            raise FormatError(self.file.path, "the first row", wanted, fault or names)
         return names
 
 

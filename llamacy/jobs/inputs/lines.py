@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO, Final
@@ -11,6 +10,7 @@ from typing import BinaryIO, Final
 from llamacy.errors import ArgumentError
 from llamacy.jobs.ordering import N_ROWS
 from llamacy.jobs.rows import Row, parsed
+from llamacy.jobs.storage import Stored
 from llamacy.printable import printable
 from llamacy.system.whole_files import file_errors
 
@@ -27,21 +27,20 @@ class LinesInput:
 
     Parameters
     ----------
-    path : str
+    file : Stored
         The file.
 
     Attributes
     ----------
-    path : str
+    file : Stored
         The file.
     size : int
         Its bytes.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        with file_errors(path):
-            self.size = os.stat(path).st_size
+    def __init__(self, file: Stored) -> None:
+        self.file = file
+        self.size = file.size()
 
     def columns(self) -> list[str]:
         """Return the names of the fields of the first rows' objects, each once."""
@@ -59,8 +58,8 @@ class LinesInput:
     ) -> Iterator[Row]:
         """Yield its lines, which are whole whatever is wanted."""
         index = n_before = 0
-        with file_errors(self.path), open(self.path, "rb") as file:
-            for line, n_bytes in lines_of(file, self.path):
+        with file_errors(self.file.path), self.file.open() as data:
+            for line, n_bytes in lines_of(data, self.file.path):
                 n_before += n_bytes
                 if line is not None and not line.strip():
                     continue

@@ -13,6 +13,7 @@ from typing import Any, Final
 from llamacy.errors import FormatError
 from llamacy.jobs.packages import pyarrow_parquet
 from llamacy.jobs.rows import Row, check_of
+from llamacy.jobs.storage import Stored
 from llamacy.system.whole_files import file_errors
 
 _MAX_BATCH: Final = 512  # rows
@@ -24,12 +25,12 @@ class ParquetInput:
 
     Parameters
     ----------
-    path : str
+    file : Stored
         The file.
 
     Attributes
     ----------
-    path : str
+    file : Stored
         The file.
     size : int
         Its rows.
@@ -37,14 +38,14 @@ class ParquetInput:
         Its columns.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        with self._opened() as file:
-            self.size = file.metadata.num_rows
-            self.schema = file.schema_arrow
+    def __init__(self, file: Stored) -> None:
+        self.file = file
+        with self._opened() as opened:
+            self.size = opened.metadata.num_rows
+            self.schema = opened.schema_arrow
         if len(set(self.schema.names)) < len(self.schema.names):
             wanted = "different names of columns"
-            raise FormatError(path, "schema", wanted, self.schema.names)
+            raise FormatError(self.file.path, "schema", wanted, self.schema.names)
 
     def columns(self) -> list[str]:
         """Return the names of its columns."""
@@ -65,14 +66,18 @@ class ParquetInput:
 
     def batches(self, names: Sequence[str]) -> Iterator[Any]:
         """Yield record batches of some columns, in order."""
-        with self._opened() as file, _format_errors(self.path):
-            n_rows = _rows_of_batch(file.metadata)
-            yield from file.iter_batches(n_rows, columns=list(names))
+        with self._opened() as opened, _format_errors(self.file.path):
+            n_rows = _rows_of_batch(opened.metadata)
+            yield from opened.iter_batches(n_rows, columns=list(names))
 
-    def _opened(self) -> Any:
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
         parquet = pyarrow_parquet()
-        with file_errors(self.path), _format_errors(self.path):
-            return parquet.ParquetFile(self.path)
+        path = self.file.path
+        with file_errors(path), self.file.open() as data:
+            with _format_errors(path):
+                opened = parquet.ParquetFile(data)
+            yield opened
 
 
 def _rows_of_batch(metadata: Any) -> int:

@@ -12,18 +12,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from llamacy.arguments import checked_path
 from llamacy.errors import ArgumentError, ModelFileError
 from llamacy.jobs.columns import ColumnTask
 from llamacy.jobs.inputs import LINES, PARQUET, Input
 from llamacy.jobs.ledger import Entry
 from llamacy.jobs.packages import pyarrow_parquet
+from llamacy.jobs.storage import Stored, stored
 from llamacy.jobs.tasks import Task
 from llamacy.printable import printable
-from llamacy.system.whole_files import regular_path
 
 _WANTED: Final = LINES + PARQUET
 
@@ -56,8 +54,8 @@ def check_same(source: Input, entry: Entry, check: int) -> None:
     """
     if entry.check != check:
         raise ArgumentError(
-            f"{printable(source.path)}: row {entry.index + 1} is another than the one "
-            "that was answered: the file has changed since"
+            f"{printable(source.file.path)}: row {entry.index + 1} is another than the "
+            "one that was answered: the file has changed since"
         )
 
 
@@ -68,41 +66,39 @@ class Write(Protocol):
         """Write all results."""
 
 
-def checked_target(path: str | os.PathLike[str], source: str, task: Task) -> str:
-    """Return the path of an output, checked to be of a form that can be written.
+def checked_target(path: str | os.PathLike[str], source: Stored, task: Task) -> Stored:
+    """Return an output, checked to be of a form that can be written.
 
     Raises
     ------
     ArgumentError
         Its name has another ending, or it is the input.
     MissingPackageError
-        It is a Parquet file, and pyarrow is not installed.
+        It is a Parquet file or an object of a store, and pyarrow is not installed.
     ModelFileError
-        Its folder does not exist.
+        Its folder or bucket does not exist.
     """
-    target = os.path.expanduser(checked_path("target", path))
-    suffix = Path(target).suffix.lower()
-    if suffix not in _WANTED:
+    target = stored("target", path)
+    name = printable(target.path)
+    if target.suffix not in _WANTED:
         wanted = ", ".join(_WANTED)
         raise ArgumentError(
-            f"{printable(target)}: wanted a name that ends in {wanted}, for its form"
+            f"{name}: wanted a name that ends in {wanted}, for its form"
         )
-    if suffix in PARQUET:
+    if target.suffix in PARQUET:
         if not isinstance(task, ColumnTask):
             raise ArgumentError(
-                f"{printable(target)}: wanted a name that ends in .jsonl, the form of "
-                "OpenAI's batches"
+                f"{name}: wanted a name that ends in .jsonl, the form of OpenAI's "
+                "batches"
             )
         pyarrow_parquet()
-    found = regular_path(target)
-    if os.path.exists(found) and os.path.samefile(found, source):
-        raise ArgumentError(f"{printable(target)}: wanted another file than the input")
-    if not os.path.isdir(folder := os.path.dirname(found)):
-        raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
+    if target.is_same(source):
+        raise ArgumentError(f"{name}: wanted another file than the input")
+    target.check_writable()
     return target
 
 
-def check_new(target: str, *, overwrite: bool) -> None:
+def check_new(target: Stored, *, overwrite: bool) -> None:
     """Check that there is no output yet, or that it may be replaced.
 
     Raises
@@ -110,14 +106,14 @@ def check_new(target: str, *, overwrite: bool) -> None:
     ModelFileError
         There is.
     """
-    if not overwrite and os.path.exists(regular_path(target)):
+    if not overwrite and target.exists():
         reason = "exists already: choose another name, or have it overwritten"
-        raise ModelFileError(errno.EEXIST, reason, target)
+        raise ModelFileError(errno.EEXIST, reason, target.path)
 
 
-def writer_of(target: str) -> Write:
+def writer_of(target: Stored) -> Write:
     """Return the function that writes an output of a name's form."""
-    if Path(target).suffix.lower() in LINES:
+    if target.suffix in LINES:
         from llamacy.jobs.outputs.lines import write_lines
 
         return write_lines

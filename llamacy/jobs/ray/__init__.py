@@ -4,6 +4,7 @@
 
     clusters    the cluster that an address means, and its nodes
     worker      a model on a node, which answers some rows at a time
+    resources   the cores and the memory of a worker
     crew        the workers of a cluster
     driving     a job whose rows a crew answers
     predictor   `Predictor`: a task for `map_batches` of Ray Data

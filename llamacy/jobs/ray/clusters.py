@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from llamacy.arguments import short
 from llamacy.errors import ArgumentError
@@ -83,10 +83,26 @@ def _check_listening(address: str) -> None:
         raise ArgumentError(f"ray: no cluster at {short(address)}: {error}") from error
 
 
-def nodes() -> dict[str, int]:
-    """Return the nodes that are up by their ids, with the CPUs of each."""
-    return {
-        node["NodeID"]: n_cpus
-        for node in ray_package().nodes()
-        if node["Alive"] and (n_cpus := int(node["Resources"].get("CPU", 0)))
-    }
+class Node(NamedTuple):
+    """The resources of a node.
+
+    Attributes
+    ----------
+    n_cpus : int
+        Its CPUs.
+    memory : int
+        Bytes that actors may ask for.
+    """
+
+    n_cpus: int
+    memory: int
+
+
+def nodes() -> dict[str, Node]:
+    """Return the nodes that are up and have CPUs by their ids."""
+    found = {}
+    for node in ray_package().nodes():
+        has = node["Resources"]
+        if node["Alive"] and (n_cpus := int(has.get("CPU", 0))):
+            found[node["NodeID"]] = Node(n_cpus, int(has.get("memory", 0)))
+    return found

@@ -13,13 +13,14 @@ import llamacy
 from llamacy.errors import FormatError, LlamacyError
 from llamacy.generation.cancelling import CancelToken
 from llamacy.jobs.packages import ray_package
-from llamacy.jobs.ray.clusters import nodes
+from llamacy.jobs.ray.clusters import Node, nodes
 from llamacy.jobs.ray.rows_left import RowsLeft
 from llamacy.jobs.ray.worker import Begun, Found, Origin, Worker
 from llamacy.jobs.rows import Row
 from llamacy.jobs.tasks import Result, Task
 
 _CALLS: Final = 2  # of a worker at once: one has rows while the other ends
+_MOST_SENDS: Final = 200  # a second, of all workers: each costs this process a little
 _WAIT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0  # between two looks at the nodes
 _ALONE_SECONDS: Final = 120.0  # without a node, after which a job ends
@@ -49,11 +50,13 @@ class Crew:
         The task.
     origin : Origin
         The model, of which each worker loads one.
+    memory : int, default 0
+        Bytes that each worker asks Ray for; 0 if they are not known.
     """
 
-    def __init__(self, task: Task, origin: Origin) -> None:
+    def __init__(self, task: Task, origin: Origin, memory: int = 0) -> None:
         self._ray = ray_package()
-        self._task, self._origin = task, origin
+        self._task, self._origin, self._memory = task, origin, memory
         self._hands: dict[Any, _Hand] = {}  # by what they are waited for
         self._crew: dict[str, _Hand] = {}  # by their nodes
         self._deaths: dict[str, int] = {}
@@ -136,12 +139,14 @@ class Crew:
 
     def _feed(self, left: RowsLeft) -> None:
         """Give rows to all workers that have room."""
+        n_workers = len(self._crew)
         for hand in self._crew.values():
+            answer = hand.actor.answer.options(num_returns="streaming")
             while hand.is_ready and len(hand.calls) < _CALLS:
-                rows = left.chunk() or ([] if hand.calls else left.late())
+                rows = left.chunk(n_workers) or ([] if hand.calls else left.late())
                 if not rows:
                     break
-                call = hand.actor.answer.options(num_returns="streaming").remote(rows)
+                call = answer.remote(rows, n_workers / _MOST_SENDS)
                 hand.calls[call] = [row.index for row in rows]
                 self._hands[call] = hand
 
@@ -152,9 +157,13 @@ class Crew:
         if not self._hands:
             time.sleep(_WAIT_SECONDS)  # for nodes
             return
-        ready, _ = self._ray.wait([*self._hands], num_returns=1, timeout=_WAIT_SECONDS)
+        calls = [*self._hands]
+        ready, _ = self._ray.wait(calls, num_returns=1, timeout=_WAIT_SECONDS)
+        if ready and len(calls) > _CALLS:  # it looks at all, and one is seldom alone
+            ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         for call in ready:
-            hand = self._hands[call]
+            if (hand := self._hands.get(call)) is None:
+                continue  # of a worker that has just been lost
             if call in hand.calls:
                 yield from self._results(hand, call, left)
             else:
@@ -170,9 +179,14 @@ class Crew:
         """
         self._looked = monotonic()
         up = nodes()
-        for node, n_cpus in up.items():
-            if node not in self._crew and node not in self._faults:
-                self._begin(node, min(n_cpus, self._origin.n_threads or n_cpus))
+        for name, node in up.items():
+            if name in self._crew or name in self._faults:
+                continue
+            if node.memory < self._memory:
+                self._refuse(name, _too_small(node, self._memory))
+            else:
+                n_threads = self._origin.n_threads or node.n_cpus
+                self._begin(name, min(node.n_cpus, n_threads))
         if self._crew:
             self._seen = monotonic()
             return
@@ -189,6 +203,7 @@ class Crew:
             self._ray.remote(Worker)
             .options(
                 num_cpus=n_cpus,
+                memory=self._memory or None,
                 max_concurrency=_CALLS,
                 max_restarts=0,
                 scheduling_strategy=strategies.NodeAffinitySchedulingStrategy(
@@ -214,12 +229,16 @@ class Crew:
             except LlamacyError as error:
                 found = error
         if isinstance(found, LlamacyError):
-            _logger.warning("node %s cannot do the job: %s", hand.node, found)
-            self._faults[hand.node] = found
+            self._refuse(hand.node, found)
             self._dismiss(hand)
             self._looked = -_LOOK_SECONDS
         else:
             hand.is_ready = True
+
+    def _refuse(self, node: str, fault: LlamacyError) -> None:
+        """Have no workers on a node that cannot do the job."""
+        _logger.warning("node %s cannot do the job: %s", node, fault)
+        self._faults[node] = fault
 
     def _check(self, begun: Begun) -> None:
         """Check that a worker answers as the others do.
@@ -281,3 +300,11 @@ class Crew:
         hand.calls.clear()
         del self._crew[hand.node]
         self._ray.kill(hand.actor)
+
+
+def _too_small(node: Node, memory: int) -> LlamacyError:
+    wanted, found = (f"{n / 2**30:.2g} GiB" for n in (memory, node.memory))
+    return LlamacyError(
+        f"ray: wanted {wanted} of memory for the model and its rows, found a node with "
+        f"{found}: `ray start --memory` says how much it has"
+    )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from llamacy.generation.cancelling import CancelToken
 from llamacy.jobs.local import LocalJob
 from llamacy.jobs.progress import JobProgress, Meter, OnProgress
 from llamacy.jobs.ray.clusters import connected
 from llamacy.jobs.ray.crew import Crew
+from llamacy.jobs.ray.resources import memory_of
 from llamacy.jobs.ray.worker import Origin
+from llamacy.model_files.sources import DEMO
 
 
 def run_on_ray(
@@ -45,8 +49,14 @@ def run_on_ray(
     LlamacyError
         No node can load the model, or all nodes are lost.
     """
-    with connected(address), Crew(job.task, origin) as crew:
+    memory = memory_of(origin) if _is_here(origin) else 0
+    with connected(address), Crew(job.task, origin, memory) as crew:
         identity = crew.identity(cancel)
         if identity is None:
             return Meter(0).progress()
         return job.run_by(identity, crew.answers, progress=progress, cancel=cancel)
+
+
+def _is_here(origin: Origin) -> bool:
+    """Whether this machine has the model's file, too: names may be downloads."""
+    return os.path.exists(origin.source) or origin.source == DEMO

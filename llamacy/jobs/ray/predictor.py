@@ -15,6 +15,7 @@ from llamacy.jobs.columns import ANSWER, ColumnTask
 from llamacy.jobs.inputs.parquet import values_of
 from llamacy.jobs.ordering import windows
 from llamacy.jobs.outputs.parquet import added_arrays, added_fields
+from llamacy.jobs.ray.resources import USUAL_TOKENS, needs_of
 from llamacy.jobs.ray.worker import Origin
 from llamacy.jobs.rows import Row, to_json
 from llamacy.model.model import Model
@@ -26,8 +27,8 @@ class Predictor:
     """Answers a prompt for each row of batches, for `map_batches` of Ray Data.
 
     Ray makes one in each of its actors, which loads the model there with as many
-    threads as the actor has CPUs. Give Ray `num_cpus` and the model's memory, so that
-    it places no more actors on a machine than fit::
+    threads as the actor has CPUs. `resources` tells how many cores and how much memory
+    each takes, so that Ray places no more actors on a machine than fit::
 
         dataset.map_batches(
             Predictor,
@@ -35,8 +36,7 @@ class Predictor:
             batch_format="pyarrow",
             batch_size=256,
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=8),
-            num_cpus=8,
-            memory=6 * 2**30,
+            **Predictor.resources(path),
         )
 
     Batches are Arrow tables, in which whole numbers beside nulls stay whole. Equal
@@ -103,6 +103,48 @@ class Predictor:
         # a model of this process is used as it is; Ray pickles one for its actors
         self._model = model if isinstance(model, Model) else Origin.of(model).load()
         self._task = task.fitted(self._model)
+
+    @staticmethod
+    def resources(
+        model: Model | str | os.PathLike[str],
+        *,
+        n_tokens: int = USUAL_TOKENS,
+        num_cpus: int | None = None,
+    ) -> dict[str, Any]:
+        """Return what an actor needs, as arguments of `map_batches`.
+
+        Parameters
+        ----------
+        model : Model, str or os.PathLike
+            The model, whose file this machine has, too.
+        n_tokens : int, default 1024
+            Most tokens of a row, its prompt and its answer.
+        num_cpus : int, optional
+            Cores of an actor; by default those of the smallest node of the cluster that
+            this process is connected to, or of this machine. One actor on a machine
+            is as fast as several, and has the weights in memory once.
+
+        Returns
+        -------
+        dict
+            ``num_cpus``, and ``memory`` in bytes: the model's, and that of keys and
+            values of the rows that it decodes together.
+
+        Raises
+        ------
+        ArgumentError
+            A number that is out of range.
+        LlamacyError
+            The model cannot be inspected.
+
+        Examples
+        --------
+        >>> from llamacy.jobs.ray import Predictor
+        >>> needs = Predictor.resources("demo", num_cpus=4)
+        >>> needs["num_cpus"], 2**26 < needs["memory"] < 2**28
+        (4, True)
+        """
+        return needs_of(Origin.of(model), n_tokens, num_cpus)._asdict()
 
     def __call__(self, batch: Any) -> Any:
         """Return a batch with the columns of the answers.
