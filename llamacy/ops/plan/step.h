@@ -290,6 +290,9 @@ typedef struct batch {
 /* Chunks that n numbers of a row are cut into for a unary step: a row of logits is work for all threads. */
 static inline int row_chunks(const batch *b, int n) { return (n + b->row_chunk - 1) / b->row_chunk; }
 
+/* Bytes of weights that a thread takes at a time: some microseconds of reading. */
+enum { CHUNK_BYTES = 64 << 10 };
+
 enum { SQUARES_COLUMNS = 64 }; /* of one item */
 
 static inline int64_t count_panels(const packed_matrix *w) { return (w->n + PANEL_ROWS - 1) / PANEL_ROWS; }
@@ -352,14 +355,23 @@ static inline int64_t grain_items(const step *s) {
     return s->kind == STEP_LINEAR || s->kind == STEP_EXPERTS || s->kind == STEP_HEAD_LINEAR ? 4 : 1;
 }
 
+/* Panels that a thread takes at a time: about CHUNK_BYTES of them, in whole grains. */
+static inline int64_t chunk_panels(const linear_args *a, int64_t grain) {
+    const size_t bytes = a->w.panel + (a->w2.data ? a->w2.panel : 0);
+    const int64_t n = (int64_t)(CHUNK_BYTES / bytes) / grain * grain;
+    return n < grain ? grain : n;
+}
+
 /* Items a thread takes at a time, in whole grains: few enough that all threads finish together.
  * Blocks of a run's outputs go together, as they need the same exponentials. Attention takes more,
  * since runs that go together share the pages that they read. */
 static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
     if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
         return (n_items + n_threads - 1) / n_threads;
-    const int64_t grain = grain_items(s), most = (s->kind == STEP_ATTENTION ? 16 : 8) * grain;
-    const int64_t n = n_items / (n_threads * 8) / grain * grain;
+    const int64_t grain = grain_items(s), n = n_items / (n_threads * 8) / grain * grain;
+    const int64_t most = s->kind == STEP_EXPERTS     ? chunk_panels(&s->experts.args, grain)
+                         : s->kind == STEP_ATTENTION ? 16
+                                                     : 8 * grain;
     return n < grain ? grain : n > most ? most : n;
 }
 
