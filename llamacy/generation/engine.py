@@ -99,9 +99,7 @@ class Engine:
         self.make_drafter: MakeDrafter = (
             TextDrafter if proposer is None else proposer.drafter
         )
-        self.worker = Worker(
-            executor, cache_bytes, max_waiting, proposer, max_active
-        )
+        self.worker = Worker(executor, cache_bytes, max_waiting, proposer, max_active)
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableError(

@@ -102,6 +102,12 @@ class Loop:
         # In this order: it is running before it is taken from those added.
         return request in self._added or request.is_running
 
+    @property
+    def is_up(self) -> bool:
+        """Whether requests are taken, and the thread runs if it has begun."""
+        thread = self._thread
+        return not self._is_closing and (thread is None or thread.is_alive())
+
     def count(self) -> tuple[int, int]:
         """Count the requests that have a place, and those that wait for one."""
         n_unfinished = self._count_unfinished()

@@ -102,6 +102,11 @@ class Worker:
         return self._loop.max_active
 
     @property
+    def is_up(self) -> bool:
+        """Whether requests are taken, and the thread runs if it has begun."""
+        return self._loop.is_up
+
+    @property
     def n_in_flight(self) -> int:
         """Requests that a call with any number of them keeps submitted.
 

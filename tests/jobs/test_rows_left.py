@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 from llamacy.jobs.ordering import N_ROWS
 from llamacy.jobs.ray.rows_left import RowsLeft
@@ -72,6 +73,32 @@ def test_rows_that_no_worker_had_are_left() -> None:
         assert not left.is_empty
     assert n_done == N_ROWS + 1
     assert left.is_empty
+
+
+def test_the_last_rows_are_shared_out_among_workers() -> None:
+    left = rows_left(N_ROWS + 200)
+    sizes = []
+    while rows := left.chunk(2):
+        sizes.append(len(rows))
+    assert sizes[:4] == [128] * 4
+    assert sum(sizes[4:]) == 200
+    assert sizes[4] == 50  # of 200 for two workers with two calls each
+    assert max(sizes[-2:]) <= 16
+
+
+def test_few_windows_are_read_ahead() -> None:
+    n_read = 0
+
+    def windows() -> Iterator[list[Row]]:
+        nonlocal n_read
+        for row in rows_of({"n": str(n)} for n in range(50)):  # of 8 MB, say
+            n_read += 1
+            yield [row]
+
+    left = RowsLeft(windows())
+    for n in range(1, 40):
+        assert len(left.chunk(4)) == 1
+        assert n_read <= n + 2
 
 
 def test_late_rows_are_given_twice_and_taken_once() -> None:

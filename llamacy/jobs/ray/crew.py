@@ -20,6 +20,7 @@ from llamacy.jobs.rows import Row
 from llamacy.jobs.tasks import Result, Task
 
 _CALLS: Final = 2  # of a worker at once: one has rows while the other ends
+_MOST_SENDS: Final = 200  # a second, of all workers: each costs this process a little
 _WAIT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0  # between two looks at the nodes
 _ALONE_SECONDS: Final = 120.0  # without a node, after which a job ends
@@ -138,12 +139,14 @@ class Crew:
 
     def _feed(self, left: RowsLeft) -> None:
         """Give rows to all workers that have room."""
+        n_workers = len(self._crew)
         for hand in self._crew.values():
+            answer = hand.actor.answer.options(num_returns="streaming")
             while hand.is_ready and len(hand.calls) < _CALLS:
-                rows = left.chunk() or ([] if hand.calls else left.late())
+                rows = left.chunk(n_workers) or ([] if hand.calls else left.late())
                 if not rows:
                     break
-                call = hand.actor.answer.options(num_returns="streaming").remote(rows)
+                call = answer.remote(rows, n_workers / _MOST_SENDS)
                 hand.calls[call] = [row.index for row in rows]
                 self._hands[call] = hand
 
@@ -154,9 +157,13 @@ class Crew:
         if not self._hands:
             time.sleep(_WAIT_SECONDS)  # for nodes
             return
-        ready, _ = self._ray.wait([*self._hands], num_returns=1, timeout=_WAIT_SECONDS)
+        calls = [*self._hands]
+        ready, _ = self._ray.wait(calls, num_returns=1, timeout=_WAIT_SECONDS)
+        if ready and len(calls) > _CALLS:  # it looks at all, and one is seldom alone
+            ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         for call in ready:
-            hand = self._hands[call]
+            if (hand := self._hands.get(call)) is None:
+                continue  # of a worker that has just been lost
             if call in hand.calls:
                 yield from self._results(hand, call, left)
             else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from llamacy.jobs.rows import Row
 
 _N_CHUNK: Final = 128  # rows that a worker is given at once
+_N_LEAST: Final = 16  # when few are left: as many as a model decodes together
 _N_TRUSTED: Final = 3  # losses, after which a row goes alone
 _N_HOPELESS: Final = 6  # losses, after which it has an error
 
@@ -23,8 +25,10 @@ class RowsLeft:
     """
 
     def __init__(self, windows: Iterable[Sequence[Row]]) -> None:
-        self._new = _chunks(windows)
-        self._is_read = False
+        self._windows = iter(windows)
+        self._ahead: deque[Sequence[Row]] = deque()  # of windows, which no worker had
+        self._n_ahead = 0
+        self._is_last = self._is_read = False
         self._again: deque[Row] = deque()
         self._waiting: dict[int, Row] = {}  # the oldest first
         self._copies: Counter[int] = Counter()  # calls that have a row
@@ -38,8 +42,15 @@ class RowsLeft:
         """
         return self._is_read and not self._waiting
 
-    def chunk(self) -> list[Row]:
-        """Return rows that no worker has; none if there are none left."""
+    def chunk(self, n_workers: int = 1) -> list[Row]:
+        """Return rows that no worker has; none if there are none left.
+
+        Parameters
+        ----------
+        n_workers : int
+            All workers, which should end together: where the end is in sight, the rows
+            that are left are shared out some at a time.
+        """
         rows: list[Row] = []
         while self._again and len(rows) < _N_CHUNK:
             row = self._again[0]
@@ -52,16 +63,19 @@ class RowsLeft:
                 if is_alone:
                     break
         if not rows:
-            rows = next(self._new, [])
+            rows = self._new(n_workers)
             self._is_read = not rows
         self._give(rows)
         return rows
 
     def late(self) -> list[Row]:
         """Return rows that one worker has, for a worker that has nothing to do."""
-        rows = [row for row in self._waiting.values() if self._copies[row.index] == 1]
-        rows = [row for row in rows if self._losses[row.index] < _N_TRUSTED]
-        rows = rows[:_N_CHUNK][::-1]  # those that have waited least: others end first
+        late = (
+            row
+            for row in reversed(self._waiting.values())  # others end first
+            if self._copies[row.index] == 1 and self._losses[row.index] < _N_TRUSTED
+        )
+        rows = list(islice(late, _N_LEAST))
         self._give(rows)
         return rows
 
@@ -90,13 +104,32 @@ class RowsLeft:
         indices = [i for i, n in self._losses.items() if n >= _N_HOPELESS]
         return [row for index in indices if (row := self.done(index)) is not None]
 
+    def _new(self, n_workers: int) -> list[Row]:
+        """Return rows of a window that no worker had."""
+        most = -(-n_workers // 4)  # windows, which may have few rows that are large
+        while not self._is_last and self._n_ahead < n_workers * _N_CHUNK:
+            if len(self._ahead) > most:
+                break
+            window = next(self._windows, None)
+            if window is None:
+                self._is_last = True
+            else:
+                self._ahead.append(window)
+                self._n_ahead += len(window)
+        if not self._ahead:
+            return []
+        n_rows = _N_CHUNK
+        if self._is_last:
+            shared_out = -(-self._n_ahead // (2 * n_workers))
+            n_rows = min(_N_CHUNK, max(_N_LEAST, shared_out))
+        window = self._ahead.popleft()
+        rows, rest = list(window[:n_rows]), window[n_rows:]
+        if rest:
+            self._ahead.appendleft(rest)
+        self._n_ahead -= len(rows)
+        return rows
+
     def _give(self, rows: Sequence[Row]) -> None:
         for row in rows:
             self._waiting.setdefault(row.index, row)
             self._copies[row.index] += 1
-
-
-def _chunks(windows: Iterable[Sequence[Row]]) -> Iterator[list[Row]]:
-    for window in windows:
-        for start in range(0, len(window), _N_CHUNK):
-            yield list(window[start : start + _N_CHUNK])

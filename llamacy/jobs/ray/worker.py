@@ -17,7 +17,7 @@ from llamacy.jobs.tasks import Result, Task
 from llamacy.model.loading import load
 from llamacy.model.model import Model
 
-_SEND_SECONDS: Final = 0.1
+_SEND_SECONDS: Final = 0.1  # at least, between two batches of results
 
 Found: TypeAlias = "list[tuple[int, Result]]"
 """Results by the positions of their rows."""
@@ -100,11 +100,21 @@ class Worker:
             return error.with_traceback(None)
         return Begun(llamacy.__version__, identity_of_model(self._model))
 
-    def answer(self, rows: Sequence[Row]) -> Iterator[Found | LlamacyError]:
+    def answer(
+        self, rows: Sequence[Row], seconds: float = 0.0
+    ) -> Iterator[Found | LlamacyError]:
         """Yield results as they come, and an error if the rest cannot be answered.
 
         Two calls run at once, so that the model has rows while one of them ends.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            The rows.
+        seconds : float
+            Time between two batches of results, where there are many workers.
         """
+        seconds = max(seconds, _SEND_SECONDS)
         assert self._model is not None
         found: Found = []
         sent = monotonic()
@@ -112,7 +122,7 @@ class Worker:
             with closing(answers(self._model, self._task, [rows])) as each:
                 for row, result in each:
                     found.append((row.index, result))
-                    if monotonic() - sent > _SEND_SECONDS:
+                    if monotonic() - sent > seconds:
                         yield found
                         found = []
                         sent = monotonic()

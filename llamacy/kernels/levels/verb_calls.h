@@ -48,7 +48,7 @@ INLINE void turn_of(const verb_memory *m) {
     UNROLL for (int i = 0; i < 16; i++) f_store((float *)m->out + 16 * i, rows[i]);
 }
 
-/* i_dots and w_dots: n is rows, chunks, the step of x, and bits; a codes, b activations. */
+/* i_dots and w_dots: n is rows, chunks (of words), the step of x, and bits; a codes, b activations. */
 INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     vi codes[8], sums[DOT_ROWS];
     if (m->n[0] != rows || m->n[1] != n_chunks || m->n[3] != bits) return;
@@ -114,17 +114,24 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
 #endif
 
 #ifdef WORD_COLUMNS
-INLINE void word_dots_of(const verb_memory *m, int rows) {
-    vi codes[8], sums[DOT_ROWS];
-    if (m->n[0] != rows) return;
-    for (int c = 0; c < 8; c++) codes[c] = i_load((const uint8_t *)m->a + 64 * c);
+INLINE void split_of(const verb_memory *m) {
+    vi words[2];
+    w_split(IA, words);
+    UNROLL for (int i = 0; i < 2; i++) put_bytes((uint8_t *)m->out + 64 * i, words[i]);
+}
+INLINE void word_dots_of(const verb_memory *m, int rows, int n) {
+    vi words[16], sums[DOT_ROWS];
+    if (m->n[0] != rows || m->n[1] != n) return;
+    for (int p = 0; p < n; p++) words[p] = i_load((const uint8_t *)m->a + 64 * p);
     UNROLL for (int t = 0; t < rows; t++) sums[t] = i_load((const uint8_t *)m->out + 64 * t);
-    w_dots(rows, codes, (const int16_t *)m->b, (size_t)m->n[1], sums);
+    w_dots(rows, words, n, (const int16_t *)m->b, (size_t)m->n[2], sums);
     UNROLL for (int t = 0; t < rows; t++) put_bytes((uint8_t *)m->out + 64 * t, sums[t]);
 }
+#define WORD_DOTS_OF(n) word_dots_of(m, 1, n); if (DOT_ROWS > 1) word_dots_of(m, DOT_ROWS, n)
 #define EACH_WORD_VERB(do)                                                                           \
     do(w_store, w_store((int16_t *)m->out, (const int8_t *)m->a, (const int8_t *)m->b, 8))           \
-    do(w_dots, word_dots_of(m, 1); if (DOT_ROWS > 1) word_dots_of(m, DOT_ROWS))
+    do(w_split, split_of(m))                                                                         \
+    do(w_dots, WORD_DOTS_OF(2); WORD_DOTS_OF(8); WORD_DOTS_OF(16))
 #else
 #define EACH_WORD_VERB(do)
 #endif

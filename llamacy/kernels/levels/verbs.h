@@ -118,8 +118,12 @@ VERB(vf,    f_from_sum,   (vi a));                    /* from 16 int32, less SUM
 #ifdef WORD_COLUMNS /* a permutation of 0 1 2 3: the order of columns within a chunk's words */
 VERB(void,  w_store,      (int16_t *to, const int8_t *q, const int8_t *fine, int bits)); /* 32 words
                                                            2^bits q[i] + fine[i], so ordered */
-VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t step, vi *sums)); /* as i_dots,
-                                                           of 8 chunks of int8 codes and words so ordered */
+VERB(void,  w_split,      (vi codes, vi *words));     /* a chunk of int8 codes to two of words, so ordered:
+                                                           lane r of words[i] has columns 2i and 2i + 1 of row r */
+VERB(void,  w_dots,       (int rows, const vi *words, int n, const int16_t *x, size_t step, vi *sums)); /* for t <
+                                                           rows, lane r of sums[t] grows by the sum over p < n of
+                                                           both words of lane r of words[p] times x[t step + 2p],
+                                                           x[... + 1] */
 #endif
 
 /* --- a level may have dot products of words, for 16-bit floats (fixed.h) --------------- */

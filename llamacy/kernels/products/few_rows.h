@@ -33,10 +33,6 @@ INLINE void prefetch_ahead(const uint8_t *p, size_t n) {
     UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + PREFETCH_BYTES + i);
 }
 
-/* Panels of a matrix that a single row meets before it meets those of a second one: prefetchers of
- * the CPU are best where a stream is long. As many as a thread takes at a time. */
-enum { RUN_PANELS = 32 };
-
 /* log2 of the number of rows that one kernel takes when n are left. */
 INLINE int log2_rows(int n) {
     int log2 = 0;
@@ -144,7 +140,11 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #ifdef WORD_COLUMNS
     (void)type, (void)x;
     UNROLL for (int t = 0; t < rows; t++) sums[t] = i_zero();
-    w_dots(rows, codes, fine->words, sizeof *fine / sizeof *fine->words, sums);
+    UNROLL for (int c = 0; c < 8; c++) {
+        vi words[2];
+        w_split(codes[c], words);
+        w_dots(rows, words, 2, fine->words + 4 * c, FINE_STEP, sums);
+    }
 #else
     vi whole[DOT_ROWS];
     UNROLL for (int t = 0; t < rows; t++) whole[t] = i_zero();

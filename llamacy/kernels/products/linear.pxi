@@ -19,7 +19,8 @@ cdef void linear_few(
     cdef int panel, first, step = resident_rows(<int>a.w.k)
     if a.m == 1:
         for panel from begin <= panel < end by RUN_PANELS:
-            multiply_row(a, panel, min(<int>RUN_PANELS, end - panel), out)
+            multiply_row(
+                a, panel, min(<int>RUN_PANELS, end - panel), <run_scratch*>out)
         return
     for first from 0 <= first < a.m by step:
         for panel in range(begin, end):
@@ -27,42 +28,36 @@ cdef void linear_few(
 
 
 cdef void multiply_row(
-    const linear_args* a, int64_t panel, int n_panels, float* out
+    const linear_args* a, int64_t panel, int n_panels, run_scratch* scratch
 ) noexcept nogil:
     """A single row, a run of panels at a time."""
-    cdef float* out2 = out + RUN_PANELS * PANEL_ROWS
+    cdef float* out = scratch.sums[0]
+    cdef float* out2 = scratch.sums[1]
     cdef int i
-    multiply_panels(&a.w, panel, n_panels, a, out)
+    multiply_run(&a.w, panel, n_panels, a, &scratch.row, out)
     if is_gated(a.form):
-        multiply_panels(&a.w2, panel, n_panels, a, out2)
+        multiply_run(&a.w2, panel, n_panels, a, &scratch.row, out2)
     for i in range(n_panels):
         finish_strip(
             a, panel + i, 0, 1, out + i * PANEL_ROWS, out2 + i * PANEL_ROWS)
 
 
-cdef void multiply_panels(
+cdef void multiply_run(
     const packed_matrix* w, int64_t panel, int n_panels, const linear_args* a,
-    float* out,
+    spread_row* row, float* out,
 ) noexcept nogil:
     """Panels of `w` and the single row of x: out is [n_panels][16]."""
     cdef activations x = rows_for(w, a, 0)
     cdef int i, some
+    if not looks_sums_up(w):
+        multiply_panels(w, panel, n_panels, &x, row, out)
+        return
     for i from 0 <= i < n_panels by SIGN_PANELS:
         some = min(<int>SIGN_PANELS, n_panels - i)
-        if looks_sums_up(w) and some >= SIGN_PANELS_MIN:
-            multiply_signs(w, panel + i, some, &x, out + i * PANEL_ROWS)
+        if some < SIGN_PANELS_MIN:
+            multiply_panels(w, panel + i, some, &x, row, out + i * PANEL_ROWS)
         else:
-            multiply_each(w, panel + i, some, &x, out + i * PANEL_ROWS)
-
-
-cdef void multiply_each(
-    const packed_matrix* w, int64_t panel, int n_panels, const activations* x,
-    float* out,
-) noexcept nogil:
-    """The same, one after another."""
-    cdef int i
-    for i in range(n_panels):
-        FEW_KERNELS[<int>w.type][0](w, panel + i, x, out + i * PANEL_ROWS)
+            multiply_signs(w, panel + i, some, &x, out + i * PANEL_ROWS)
 
 
 cdef void multiply_rows(

@@ -12,6 +12,9 @@
 #else
 #define EACH_MANY_TYPE EACH_PACK_TYPE
 #endif
+#ifdef WORD_COLUMNS /* signed bytes meet rows as words */
+#include "products/many_rows_words.h"
+#endif
 
 enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
 
@@ -20,6 +23,9 @@ typedef union {
     fixed_weights fixed[SLICE_UNITS];
 #ifdef BUNDLE_ROWS
     bundle_slice bundles;
+#endif
+#ifdef WORD_COLUMNS
+    word_weights words[SLICE_UNITS];
 #endif
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
@@ -53,8 +59,14 @@ INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t pane
 #ifdef BUNDLE_ROWS
     unpack_bundled(type, w, panel, at->unit, at->n_units, &to->bundles);
 #else
-    for (int i = 0; i < at->n_units; i++)
-        unpack_unit(type, find_unit(type, w, panel, (size_t)(at->unit + i)), &to->units[i]);
+    for (int i = 0; i < at->n_units; i++) {
+        const packed_unit unit = find_unit(type, w, panel, (size_t)(at->unit + i));
+#ifdef WORD_COLUMNS
+        if (meets_words(type)) unpack_words(type, unit, &to->words[i]);
+        else
+#endif
+            unpack_unit(type, unit, &to->units[i]);
+    }
 #endif
 }
 
@@ -73,8 +85,15 @@ INLINE void multiply_units(pack_type type, int rows, const slice_weights *w, int
     const fine_unit *fine = x->fine;
     vf acc[ROWS_MAX];
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_load(sums[t]);
-    for (int u = 0; u < n_units; u++, unit += x->step, fine += x->step)
+    for (int u = 0; u < n_units; u++, unit += x->step, fine += x->step) {
+#ifdef WORD_COLUMNS
+        if (meets_words(type)) {
+            add_words(type, rows, &w->words[u], fine, acc);
+            continue;
+        }
+#endif
         add_units(type, rows, &w->units[u], unit, fine, acc);
+    }
     UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
 }
 
@@ -177,6 +196,10 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
         bundled_rows bundles;
         if (a->prepared) bundle_rows(a, units, n_rows, at->n_units, &bundles);
 #endif
+#ifdef WORD_COLUMNS
+        word_rows made;
+        const activations words = has_words(a) ? make_words(units, n_rows, at->n_units, &made) : units;
+#endif
         for (int i = 0; i < panels->n_panels; i++) {
             if (!panels->w[i]) continue;
             const packed_matrix *w = panels->w[i];
@@ -189,8 +212,11 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
                 continue;
             }
 #endif
-            multiply_strip(w->type, reads_floats(w) ? floats : units, n_rows, at->n_units, &weights[i],
-                           sums[strip][i]);
+            const activations *x = reads_floats(w) ? &floats : &units;
+#ifdef WORD_COLUMNS
+            if (makes_words(w->type)) x = &words;
+#endif
+            multiply_strip(w->type, *x, n_rows, at->n_units, &weights[i], sums[strip][i]);
         }
     }
 }

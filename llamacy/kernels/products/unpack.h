@@ -19,23 +19,46 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
     return (packed_unit){start + at.codes, start + at.scales, start + at.supers};
 }
 
-/* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
-INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
+/* Numbers added to the values of each table, so that i_dots() reads unsigned codes, and how many bits those
+ * have. A level that multiplies signed bytes does without, unless it has MOVED_LOOKUPS because few bits are
+ * faster; values that need 8 stay signed even so. */
+enum { LOOKUP_COUNT = 6 };
+#if BYTE_ZERO
+#define LOOKUP_ZEROS BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO
+#define LOOKUP_BITS 8, 8, 8, 8, 8, 8
+#elif defined(MOVED_LOOKUPS)
+#define LOOKUP_ZEROS 0, 16, 64, 32, 16, 16
+#define LOOKUP_BITS 8, 5, 7, 6, 5, 5
+#else
+#define LOOKUP_ZEROS 0, 0, 0, 0, 0, 0
+#define LOOKUP_BITS 8, 8, 8, 8, 8, 8
+#endif
+#define TABLES_OF(...) LOOKUP_TABLES(__VA_ARGS__)
+static const int8_t LOOKUP[LOOKUP_COUNT][16] = {TABLES_OF(LOOKUP_ZEROS)};
+
+INLINE int lookup_zero(pack_type type) {
+    static const int zeros[LOOKUP_COUNT] = {LOOKUP_ZEROS};
+    return zeros[PACK_TRAITS[type].lookup - 1];
+}
+INLINE int lookup_bits(pack_type type) {
+    static const int bits[LOOKUP_COUNT] = {LOOKUP_BITS};
+    return bits[PACK_TRAITS[type].lookup - 1];
+}
+
+/* Codes are signed bytes: Q8_0's, and those of tables that are not moved. */
+INLINE int is_signed(pack_type type) {
+    return PACK_TRAITS[type].lookup ? !lookup_zero(type) : PACK_TRAITS[type].bits == 8;
+}
 /* Bits of a code as i_dots() reads it. */
 INLINE int dot_bits(pack_type type) {
     const int bits = PACK_TRAITS[type].bits;
-    return is_signed(type) ? 8 : bits == 1 ? 2 : bits;
+    return PACK_TRAITS[type].lookup ? lookup_bits(type) : bits == 1 ? 2 : bits;
 }
 /* The code that means 0, as i_dots() reads it. */
-INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
-/* Values that codes are indices of, as i_bytes() would leave them. */
-#if BYTE_ZERO
-#define DOT_VALUE(x) (int8_t)((x) ^ -BYTE_ZERO)
-#else
-#define DOT_VALUE(x) (x)
-#endif
-static const int8_t LOOKUP[6][16] = {LOOKUP_VALUES(DOT_VALUE)};
-
+INLINE int dot_zero(pack_type type) {
+    if (PACK_TRAITS[type].lookup) return lookup_zero(type);
+    return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero;
+}
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
     return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN || form == SCALE_U4_EIGHTHS;
@@ -89,7 +112,10 @@ INLINE vf scale_in_block(pack_type type, packed_unit unit, int g) {
     case SCALE_I8: return f_load_i8(scales + PANEL_ROWS * g);
     case SCALE_U8_MIN: return f_load_u8(scales + PANEL_ROWS * g);
     case SCALE_U4_MIN: return f_load_u4(scales + PANEL_ROWS * g, 0);
-    case SCALE_U4: return f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f));
+    case SCALE_U4: {
+        const float value = LOOKUP_UNITS[PACK_TRAITS[type].lookup - 1];
+        return f_fma(f_load_u4(scales, 4 * g), f_set1(value / 4), f_set1(value / 8));
+    }
     case SCALE_U4_EIGHTHS: return f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1));
     default: return f_load_f16(scales);
     }
