@@ -231,7 +231,7 @@ INLINE void add_panel_units(pack_type type, int rows, const packed_matrix *w, in
     }
 }
 
-/* What minima of group g multiply. */
+/* The sum of a row's activations that minima of group g multiply. */
 INLINE float group_sum(pack_type type, const quant_unit *x, int g) {
     return PACK_TRAITS[type].groups == 1 ? x->sum : -x->scale * (float)x->minus[1 + g];
 }

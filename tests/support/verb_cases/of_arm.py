@@ -100,12 +100,12 @@ def p_dots(verbs: Verbs) -> Iterator[Case]:
     )
     for codes, x in inputs:
         before = rng().integers(-(2**20), 2**20, 16).astype(np.int32)
-        sums = x @ codes.T
+        sums, stored = x @ codes.T, codes.reshape(-1)
         if rows == 2:  # 2 outputs of each row, four times
             sums = sums.reshape(2, 4, 2).transpose(1, 0, 2)
         else:  # the columns of a chunk side by side
-            codes = codes.reshape(4, 4, 4).transpose(1, 0, 2)
-        arrays = (codes.reshape(-1) & 255).astype(np.uint8), x.astype(np.int8)
+            stored = codes.reshape(4, 4, 4).transpose(1, 0, 2).reshape(-1)
+        arrays = (stored & 255).astype(np.uint8), x.astype(np.int8)
         expected = (before + sums.reshape(-1)).astype(np.int32)
         yield Case(arrays, expected, before=before)
 
