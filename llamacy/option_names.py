@@ -20,6 +20,7 @@ SYNONYMS = {
     "kv_type": "type_k type_v cache_type_k cache_type_v kv_cache_dtype cache_type",
     "quantize": "quantization load_in_4bit load_in_8bit dtype torch_dtype",
     "prompt_cache": "cache cache_size enable_prefix_caching",
+    "max_active": "max_num_seqs n_parallel n_seq_max num_parallel parallel",
     "max_waiting": "max_queue queue_size",
     "draft": "draft_model speculative_model model_draft assistant_model "
     "speculative_config",
@@ -149,8 +150,8 @@ ADVICE = {
 """Advice where no option is like the other library's, and its names there."""
 
 HOMES = {
-    "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_waiting "
-    "lora drafting draft",
+    "llamacy.load": "n_ctx n_threads n_batch kv_type quantize prompt_cache max_active "
+    "max_waiting lora drafting draft",
     "model.chat": "messages chat_format overflow tools template_arguments "
     "reasoning_effort merge_system tool_choice strict_tools",
     "model.generate": "prompt n",

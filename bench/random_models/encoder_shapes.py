@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from random_models.keys import beside_recurrent, sizes
 from random_models.shape import Shape
-from random_models.shapes import beside_recurrent, sizes
 
 _QKV: Final = ("attn_qkv",)
 _BIASES: Final = (

@@ -6,126 +6,36 @@ no small model is published, are those of transformers' defaults, made smaller.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from random_models.shape import OfLayers, Shape
+from random_models.keys import (
+    beside_recurrent,
+    delta_rule,
+    double_width,
+    experts,
+    gemma4_windows,
+    kimi_delta,
+    latent,
+    n_deepstack,
+    of_kind,
+    scan,
+    selective_scan,
+    shared_layers,
+    sizes,
+    two_head_counts,
+    windows,
+)
+from random_models.shape import Shape
 
 _OUTPUT: Final = ("output.weight",)  # a matrix of its own, not the embedding
 _BIASES: Final = ("attn_q.bias", "attn_k.bias", "attn_v.bias")
 _QKV: Final = ("attn_qkv",)
 _SELECTION: Final = ("exp_probs_b.bias",)
-
-
-def sizes(
-    n_embd: int,
-    n_head: int | OfLayers,
-    n_head_kv: int | OfLayers,
-    head_dim: int,
-    n_ff: int | OfLayers,
-    **more: Any,
-) -> dict[str, Any]:
-    """Return the keys that all models have; underscores twice stand for dots."""
-    return {
-        ".context_length": 8192,
-        ".embedding_length": n_embd,
-        ".feed_forward_length": n_ff,
-        ".attention.head_count": n_head,
-        ".attention.head_count_kv": n_head_kv,
-        ".attention.key_length": head_dim,
-        ".attention.value_length": head_dim,
-        ".rope.dimension_count": head_dim,
-        **{f".{key.replace('__', '.')}": value for key, value in more.items()},
-    }
-
-
-def experts(n: int, n_used: int, n_ff: int, **more: Any) -> dict[str, Any]:
-    """Return the keys of a mixture of experts; `more` begin with `expert_`."""
-    return {
-        ".expert_count": n,
-        ".expert_used_count": n_used,
-        ".expert_feed_forward_length": n_ff,
-        **{f".expert_{key}": value for key, value in more.items()},
-    }
-
-
-def windows(window: int, period: int) -> dict[str, Any]:
-    """Return the keys of a window in all layers but each `period`-th, and the last."""
-
-    def pattern(n_layer: int) -> list[Any]:
-        return [
-            bool((layer + 1) % period) and layer + 1 < n_layer
-            for layer in range(n_layer)
-        ]
-
-    return {
-        ".attention.sliding_window": window,
-        ".attention.sliding_window_pattern": pattern,
-    }
-
-
-def _gemma4(window: int, period: int) -> dict[str, Any]:
-    return windows(window, period) | {
-        ".attention.key_length": 512,
-        ".attention.value_length": 512,
-        ".attention.key_length_swa": 256,
-        ".attention.value_length_swa": 256,
-        ".rope.dimension_count": 512,
-        ".rope.dimension_count_swa": 256,
-        ".rope.freq_base": 1e6,
-        ".rope.freq_base_swa": 1e4,
-        ".final_logit_softcapping": 30.0,
-    }
-
-
-def _latent(
-    n_embd: int,
-    n_head: int,
-    plain_dim: int,
-    value_dim: int,
-    n_ff: int,
-    n_latent: int = 512,
-    **more: Any,
-) -> dict[str, Any]:
-    """Return the keys of latent attention; by default latents have DeepSeek's size."""
-    n_rotated = 64
-    keys = sizes(n_embd, n_head, 1, n_latent + n_rotated, n_ff, **more)
-    return keys | {
-        ".attention.value_length": n_latent,
-        ".attention.kv_lora_rank": n_latent,
-        ".attention.key_length_mla": plain_dim + n_rotated,
-        ".attention.value_length_mla": value_dim,
-        ".rope.dimension_count": n_rotated,
-    }
-
-
-def _shared(period: int, share: float) -> dict[str, Any]:
-    """Let a share of the layers, the last ones, read the keys of earlier layers.
-
-    The last layer before them has no window.
-    """
-
-    def n_own(n_layer: int) -> int:
-        n_periods = max(1, round((1 - share) * n_layer / period))
-        return min(n_layer, n_periods * period)
-
-    return {
-        ".embedding_length_per_layer_input": 256,
-        ".attention.shared_kv_layers": lambda n: n - n_own(n),
-    }
-
-
 _NONE_SHARED: Final = {
     ".embedding_length_per_layer_input": 0,
     ".attention.shared_kv_layers": 0,
 }
-
-
-def _double_width(n_ff: int, shared: dict[str, Any]) -> OfLayers:
-    n_shared = shared[".attention.shared_kv_layers"]
-    return lambda n: [n_ff] * (n - n_shared(n)) + [2 * n_ff] * n_shared(n)
-
-
-_E2B: Final = _shared(5, 20 / 35)
+_E2B: Final = shared_layers(5, 20 / 35)
 _GEMMA4_OPTIONAL: Final = ("attn_v.weight", "layer_output_scale.weight")
 _SHARED_EXPERT: Final = {".leading_dense_block_count": 1}
 _SCALES: Final = {
@@ -134,78 +44,9 @@ _SCALES: Final = {
     ".logit_scale": 8.0,
     ".attention.scale": 0.015625,
 }
-
-
-def _two_head_counts(windowed: int, full: int, period: int) -> OfLayers:
-    pattern = windows(1, period)[".attention.sliding_window_pattern"]
-    return lambda n: [windowed if has else full for has in pattern(n)]
-
-
-def beside_recurrent(n_head_kv: int, *layers: int) -> OfLayers:
-    """Let the layers of these numbers attend, and the others convolve or scan."""
-    return lambda n: [n_head_kv if layer in layers else 0 for layer in range(n)]
-
-
 _NEMOTRON_H: Final = "M-M-M-M*-" + "M-M-M-M-M*-" * 3 + "M-M-M-M-M-"
 _NEMOTRON_3: Final = "MEMEM*E" + "MEMEM*E" * 4 + "MEMEMEM*E" + "MEMEMEME"
-
-
-def _of_kind(kinds: str, kind: str, size: int) -> OfLayers:
-    """Give a size to the layers of one kind of Nemotron-H, and 0 to the others."""
-    return lambda n: [size if each == kind else 0 for each in kinds[:n]]
-
-
-def _delta_rule(n_head: int) -> dict[str, Any]:
-    """Return the keys of a delta rule with 16 heads of keys, in 3 of 4 layers."""
-    return {
-        ".rope.dimension_count": 64,
-        ".rope.freq_base": 1e7,
-        ".rope.dimension_sections": [11, 11, 10, 0],
-        ".full_attention_interval": 4,
-        ".ssm.conv_kernel": 4,
-        ".ssm.state_size": 128,
-        ".ssm.group_count": 16,
-        ".ssm.time_step_rank": n_head,
-        ".ssm.inner_size": 128 * n_head,
-    }
-
-
-def _selective_scan(width: int, n_step: int) -> dict[str, Any]:
-    """Return the keys of a scan as in Mamba, of `width` channels."""
-    return {
-        ".ssm.conv_kernel": 4,
-        ".ssm.state_size": 16,
-        ".ssm.time_step_rank": n_step,
-        ".ssm.inner_size": width,
-    }
-
-
-def _kimi_delta(*layers: int) -> dict[str, Any]:
-    """Return the keys of Kimi Delta Attention in all layers but those given."""
-    return {
-        ".attention.head_count_kv": beside_recurrent(1, *layers),
-        ".kda.head_dim": 128,
-        ".ssm.conv_kernel": 4,
-    }
-
-
-def _scan(n_head: int, n_group: int = 1, state_size: int = 128) -> dict[str, Any]:
-    """Return the keys of a scan as in Mamba-2, with heads of 64 values."""
-    return {
-        ".ssm.conv_kernel": 4,
-        ".ssm.state_size": state_size,
-        ".ssm.group_count": n_group,
-        ".ssm.time_step_rank": n_head,
-        ".ssm.inner_size": 64 * n_head,
-    }
-
-
 _LFM2: Final = {".shortconv.l_cache": 3, ".rope.freq_base": 1e6}
-
-
-def _deepstack(n_layer: int) -> int:
-    return min(3, n_layer - 1)  # llama.cpp does not run those where the last is one
-
 
 SHAPES: Final = {
     "llama-1b": Shape("llama", 16, 128256, sizes(2048, 32, 8, 64, 8192)),
@@ -241,8 +82,8 @@ SHAPES: Final = {
     ),
     "bailingmoe3-8b-a1.3b": Shape(  # Ling 3.0 Tiny
         *("bailingmoe3", 24, 157184),
-        _latent(1536, 16, 128, 128, 4608, attention__q_lora_rank=256)
-        | _kimi_delta(3, 7, 11, 15, 19, 23)
+        latent(1536, 16, 128, 128, 4608, attention__q_lora_rank=256)
+        | kimi_delta(3, 7, 11, 15, 19, 23)
         | experts(
             *(128, 8, 512),
             shared_count=1,
@@ -286,14 +127,14 @@ SHAPES: Final = {
     ),
     "deepseek2-16b-a2.4b": Shape(  # DeepSeek V2 Lite
         *("deepseek2", 27, 102400),
-        _latent(2048, 16, 128, 128, 10944)
+        latent(2048, 16, 128, 128, 10944)
         | experts(64, 6, 1408, shared_count=2, gating_func=1)
         | {".leading_dense_block_count": 1},
         _OUTPUT,
     ),
     "deepseek2-30b-a3b": Shape(  # GLM 4.7 Flash
         *("deepseek2", 47, 154880),
-        _latent(2048, 20, 192, 256, 10240, attention__q_lora_rank=768)
+        latent(2048, 20, 192, 256, 10240, attention__q_lora_rank=768)
         | experts(
             *(64, 4, 1536),
             shared_count=1,
@@ -356,20 +197,24 @@ SHAPES: Final = {
     ),
     "gemma4-e2b": Shape(
         *("gemma4", 35, 262144),
-        sizes(1536, 8, 1, 512, _double_width(6144, _E2B)) | _gemma4(512, 5) | _E2B,
+        sizes(1536, 8, 1, 512, double_width(6144, _E2B))
+        | gemma4_windows(512, 5)
+        | _E2B,
         _GEMMA4_OPTIONAL,
         n_tiny_layers=10,
     ),
     "gemma4-e4b": Shape(
         *("gemma4", 42, 262144),
-        sizes(2560, 8, 2, 512, 10240) | _gemma4(512, 6) | _shared(6, 18 / 42),
+        sizes(2560, 8, 2, 512, 10240)
+        | gemma4_windows(512, 6)
+        | shared_layers(6, 18 / 42),
         _GEMMA4_OPTIONAL,
         n_tiny_layers=12,
     ),
     "gemma4-26b-a4b": Shape(
         *("gemma4", 30, 262144),
-        sizes(2816, 16, _two_head_counts(8, 2, 6), 512, 2112)
-        | _gemma4(1024, 6)
+        sizes(2816, 16, two_head_counts(8, 2, 6), 512, 2112)
+        | gemma4_windows(1024, 6)
         | _NONE_SHARED
         | experts(128, 8, 704),
         ("layer_output_scale.weight", "ffn_down_exps.scale"),
@@ -378,8 +223,8 @@ SHAPES: Final = {
     ),
     "gemma4-31b": Shape(
         *("gemma4", 60, 262144),
-        sizes(5376, 32, _two_head_counts(16, 4, 6), 512, 21504)
-        | _gemma4(1024, 6)
+        sizes(5376, 32, two_head_counts(16, 4, 6), 512, 21504)
+        | gemma4_windows(1024, 6)
         | _NONE_SHARED,
         ("layer_output_scale.weight",),
         ("attn_v.weight",),
@@ -447,14 +292,14 @@ SHAPES: Final = {
     "jamba-3b": Shape(
         *("jamba", 28, 65536),
         sizes(2560, 20, beside_recurrent(1, 7, 21), 128, 8192)
-        | _selective_scan(5120, 160),
+        | selective_scan(5120, 160),
         ("ssm_conv1d.bias",),
         n_tiny_layers=8,
     ),
     "jamba-52b-a12b": Shape(
         *("jamba", 32, 65536),
         sizes(4096, 32, beside_recurrent(8, 4, 12, 20, 28), 128, 14336)
-        | _selective_scan(8192, 256)
+        | selective_scan(8192, 256)
         | {
             ".expert_count": 16,
             ".expert_used_count": lambda n: [2 * (layer % 2) for layer in range(n)],
@@ -464,8 +309,8 @@ SHAPES: Final = {
     ),
     "kimi-linear-48b-a3b": Shape(
         *("kimi-linear", 27, 163840),
-        _latent(2304, 32, 128, 128, 9216)
-        | _kimi_delta(3, 7, 11, 15, 19, 23, 26)
+        latent(2304, 32, 128, 128, 9216)
+        | kimi_delta(3, 7, 11, 15, 19, 23, 26)
         | experts(256, 8, 1024, shared_count=1, gating_func=2, weights_scale=2.446)
         | {".leading_dense_block_count": 1},
         (*_OUTPUT, *_SELECTION),
@@ -493,26 +338,26 @@ SHAPES: Final = {
     ),
     "qwen35-0.8b": Shape(
         *("qwen35", 24, 248320),
-        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        sizes(1024, 8, 2, 256, 3584) | delta_rule(16),
         n_tiny_layers=4,
     ),
     "qwen35-0.8b-mtp": Shape(
         *("qwen35", 24, 248320),
-        sizes(1024, 8, 2, 256, 3584) | _delta_rule(16),
+        sizes(1024, 8, 2, 256, 3584) | delta_rule(16),
         ("nextn.shared_head_norm.weight",),
         n_tiny_layers=4,
         has_mtp=True,
     ),
     "qwen35-4b": Shape(
         *("qwen35", 32, 248320),
-        sizes(2560, 16, 4, 256, 9216) | _delta_rule(32),
+        sizes(2560, 16, 4, 256, 9216) | delta_rule(32),
         n_tiny_layers=4,
     ),
     "qwen35moe-35b-a3b": Shape(
         *("qwen35moe", 40, 248320),
         sizes(2048, 16, 2, 256, 5632)
         | experts(256, 8, 512, shared_feed_forward_length=512)
-        | _delta_rule(32),
+        | delta_rule(32),
         _OUTPUT,
         n_tiny_layers=4,
     ),
@@ -520,7 +365,7 @@ SHAPES: Final = {
         *("qwen3next", 48, 151936),
         sizes(2048, 16, 2, 256, 5120)
         | experts(512, 10, 512, shared_feed_forward_length=512)
-        | _delta_rule(32),
+        | delta_rule(32),
         _OUTPUT,
         n_tiny_layers=4,
     ),
@@ -557,7 +402,7 @@ SHAPES: Final = {
     "granitehybrid-3b": Shape(
         *("granitehybrid", 40, 100352),
         sizes(2048, 32, beside_recurrent(8, 5, 15, 25, 35), 64, 8192)
-        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(64)},
+        | {".rope.scaling.finetuned": False, **_SCALES, **scan(64)},
         ("ssm_conv1d.bias",),
         n_tiny_layers=6,
     ),
@@ -565,34 +410,34 @@ SHAPES: Final = {
         *("granitehybrid", 40, 100352),
         sizes(1536, 12, beside_recurrent(4, 5, 15, 25, 35), 128, 512)
         | experts(64, 6, 512, shared_feed_forward_length=1024)
-        | {".rope.scaling.finetuned": False, **_SCALES, **_scan(48)},
+        | {".rope.scaling.finetuned": False, **_SCALES, **scan(48)},
         ("ssm_conv1d.bias",),
         n_tiny_layers=6,
     ),
     "falcon-h1-0.5b": Shape(
         *("falcon-h1", 36, 32784),
-        sizes(1024, 8, 2, 64, 2048) | {".rope.freq_base": 1e11, **_scan(24)},
+        sizes(1024, 8, 2, 64, 2048) | {".rope.freq_base": 1e11, **scan(24)},
         (*_OUTPUT, "ssm_conv1d.bias"),
     ),
     "nemotron-h-8b": Shape(
         *("nemotron_h", 52, 131072),
         sizes(
-            *(4096, 32, _of_kind(_NEMOTRON_H, "*", 8), 128),
-            _of_kind(_NEMOTRON_H, "-", 21504),
+            *(4096, 32, of_kind(_NEMOTRON_H, "*", 8), 128),
+            of_kind(_NEMOTRON_H, "-", 21504),
         )
-        | _scan(128, n_group=8),
+        | scan(128, n_group=8),
         (*_OUTPUT, "ssm_conv1d.bias"),
         n_tiny_layers=8,
     ),
     "nemotron-3-nano-30b-a3b": Shape(
         *("nemotron_h_moe", 52, 131072),
         sizes(
-            *(2688, 32, _of_kind(_NEMOTRON_3, "*", 2), 128),
-            _of_kind(_NEMOTRON_3, "E", 1856),
+            *(2688, 32, of_kind(_NEMOTRON_3, "*", 2), 128),
+            of_kind(_NEMOTRON_3, "E", 1856),
         )
         | experts(128, 6, 1856, shared_feed_forward_length=3712)
         | {".expert_weights_norm": True, ".expert_weights_scale": 2.5}
-        | _scan(64, n_group=8),
+        | scan(64, n_group=8),
         (*_OUTPUT, *_SELECTION, "ssm_conv1d.bias"),
         n_tiny_layers=7,
     ),
@@ -601,13 +446,13 @@ SHAPES: Final = {
         {
             ".context_length": 1 << 20,
             ".embedding_length": 2560,
-            **_selective_scan(5120, 160),
+            **selective_scan(5120, 160),
         },
         ("ssm_conv1d.bias",),
     ),
     "mamba2-2.7b": Shape(
         *("mamba2", 64, 50288),
-        {".context_length": 1 << 20, ".embedding_length": 2560, **_scan(80)},
+        {".context_length": 1 << 20, ".embedding_length": 2560, **scan(80)},
         ("ssm_conv1d.bias",),
     ),
     "mellum-12b-a2.5b": Shape(
@@ -638,7 +483,7 @@ SHAPES: Final = {
     ),
     "mistral4-119b-a6b": Shape(  # Mistral Small 4
         *("mistral4", 36, 131072),
-        _latent(4096, 32, 64, 128, 12288, n_latent=256, attention__q_lora_rank=1024)
+        latent(4096, 32, 64, 128, 12288, n_latent=256, attention__q_lora_rank=1024)
         | experts(128, 4, 2048, shared_count=1, weights_norm=True)
         | {
             ".leading_dense_block_count": 0,
@@ -691,7 +536,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 16, 8, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=_deepstack,
+            n_deepstack_layers=n_deepstack,
         ),
     ),
     "qwen3vlmoe-30b-a3b": Shape(
@@ -699,7 +544,7 @@ SHAPES: Final = {
         sizes(
             *(2048, 32, 4, 128, 6144),
             rope__dimension_sections=[24, 20, 20, 0],
-            n_deepstack_layers=_deepstack,
+            n_deepstack_layers=n_deepstack,
         )
         | experts(128, 8, 768),
         _OUTPUT,

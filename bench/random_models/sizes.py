@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from random_models.keys import sizes
 from random_models.shape import Shape
-from random_models.shapes import sizes
 from random_models.tensors import tensors_of
 
 from llamacy.formats.gguf.writer import NewTensor

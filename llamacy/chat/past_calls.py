@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from llamacy.arguments import short
+from llamacy.chat.reply.numbers import real, whole
 from llamacy.chat.values import CallArguments
 from llamacy.errors import ArgumentError
 
@@ -46,8 +47,9 @@ def _checked(name: str, call: Any) -> dict[str, Any]:
 def _arguments(name: str, given: object) -> CallArguments:
     if isinstance(given, dict):
         try:
-            return CallArguments(given, json.dumps(given, ensure_ascii=False))
-        except ValueError as error:  # an integer of thousands of digits
+            text = json.dumps(given, ensure_ascii=False, allow_nan=False)
+            return CallArguments(given, text)
+        except ValueError as error:  # infinity, or an integer of thousands of digits
             raise ArgumentError(f"{name}: arguments: {error}") from None
     if given is None or given == "":
         return CallArguments({}, "{}")
@@ -56,7 +58,7 @@ def _arguments(name: str, given: object) -> CallArguments:
             f"{name}: wanted arguments as a dict or as JSON, found {short(given)}"
         )
     try:
-        values = json.loads(given)
+        values = _DECODER.decode(given)
     except (ValueError, RecursionError) as error:
         raise ArgumentError(f"{name}: wanted arguments as JSON: {error}") from None
     if values is None:
@@ -66,3 +68,10 @@ def _arguments(name: str, given: object) -> CallArguments:
             f"{name}: wanted arguments as a JSON object, found {short(given)}"
         )
     return CallArguments(values, given)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"no such constant as {constant}")
+
+
+_DECODER = json.JSONDecoder(parse_float=real, parse_int=whole, parse_constant=_refuse)

@@ -12,7 +12,7 @@ import typer
 from llamacy.cli.batch_options import RowFlags
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
-from llamacy.cli.options import LoadingFlags, ModelArgument, ModelOption
+from llamacy.cli.options import LoadingFlags, MaxActive, ModelArgument, ModelOption
 from llamacy.cli.progress_bar import ProgressBar
 from llamacy.cli.sampling_options import SamplingFlags, given_options
 from llamacy.cli.structure_options import StructureFlags
@@ -54,6 +54,7 @@ def batch(
             help="Where answers are kept until OUT is written.",
         ),
     ] = None,
+    max_active: MaxActive = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -88,10 +89,10 @@ def batch(
             from llamacy.jobs.ray.driving import run_on_ray
             from llamacy.jobs.ray.worker import Origin
 
-            origin = Origin(*loading.origin(path))
+            origin = Origin(*loading.origin(path, max_active=max_active))
             done = _run(partial(run_on_ray, job, origin, ray))
         else:
-            with loading.load(path) as loaded:
+            with loading.load(path, max_active=max_active) as loaded:
                 done = _run(partial(job.run, loaded))
     print(_summary(job.target, done))
 

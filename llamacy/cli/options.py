@@ -64,6 +64,16 @@ Quantize = Annotated[
         help="Quantise the weights while loading: Q4_K_M, Q8_0 and so on.",
     ),
 ]
+MaxActive = Annotated[
+    int | None,
+    typer.Option(
+        "--max-active",
+        metavar="N",
+        min=1,
+        show_default="16 to 64, by threads and memory",
+        help="Most texts that are generated together.",
+    ),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -110,19 +120,17 @@ class LoadingFlags:
         ),
     ] = None
 
-    def load(self, path: str, max_waiting: int | None = None) -> Model:
-        """Load a model by its path or its name."""
-        return load_model(
-            path, self.quantize, max_waiting=max_waiting, **self._options()
-        )
+    def load(self, path: str, **options: Any) -> Model:
+        """Load a model by its path or its name, with more options of `llamacy.load`."""
+        return load_model(path, self.quantize, **options, **self._options())
 
-    def origin(self, path: str) -> tuple[str, dict[str, Any]]:
+    def origin(self, path: str, **options: Any) -> tuple[str, dict[str, Any]]:
         """Return the arguments of `llamacy.load` with which other processes load it."""
         from llamacy.cli.models import find_model, type_name
         from llamacy.model.pickling import lasting_source
 
         source = find_model(path)
-        options = self._options()
+        options |= self._options()
         options["quantize"] = type_name(source, self.quantize)
         options["lora"] = [(os.path.abspath(p), scale) for p, scale in options["lora"]]
         if options["draft"] is not None:

@@ -16,7 +16,7 @@ from llamacy.cli.completion import model_names
 from llamacy.cli.endings import note
 from llamacy.cli.failures import UsageError
 from llamacy.cli.option_groups import takes_groups
-from llamacy.cli.options import LoadingFlags
+from llamacy.cli.options import LoadingFlags, MaxActive
 
 if TYPE_CHECKING:
     from llamacy.model.model import Model
@@ -68,6 +68,7 @@ def serve(
             help="Origin of web pages that may ask (CORS). May be repeated; *: any.",
         ),
     ] = None,
+    max_active: MaxActive = None,
     max_waiting: Annotated[
         int,
         typer.Option(
@@ -149,15 +150,19 @@ def serve(
         served: dict[str, Model | OnDemand] = {}
         for name, path in named.items():
             if on_demand:
-                served[name] = later(loading, path, max_waiting)
+                served[name] = later(loading, path, max_active, max_waiting)
             else:
-                model = loading.load(path, max_waiting=max_waiting)
+                model = loading.load(
+                    path, max_active=max_active, max_waiting=max_waiting
+                )
                 served[name] = opened.enter_context(model)
         application = app(
             served,
             max_memory=most_bytes,
             idle_seconds=idle_seconds,
-            from_hub=partial(later, loading, max_waiting=max_waiting)
+            from_hub=partial(
+                later, loading, max_active=max_active, max_waiting=max_waiting
+            )
             if allow_hub
             else None,
             api_keys=keys,
@@ -186,7 +191,9 @@ def named_model(word: str) -> tuple[str, str]:
     return word, word
 
 
-def later(loading: LoadingFlags, path: str, max_waiting: int) -> OnDemand:
+def later(
+    loading: LoadingFlags, path: str, max_active: int | None, max_waiting: int
+) -> OnDemand:
     """Return a model that is loaded when it is first asked for, its file checked."""
     from llamacy.cli.models import find_model, type_name
     from llamacy.model_files.inspecting import inspect
@@ -197,7 +204,7 @@ def later(loading: LoadingFlags, path: str, max_waiting: int) -> OnDemand:
     n_bytes = info.memory_bytes(loading.n_ctx or info.n_ctx_train, loading.kv_type)
 
     def load() -> Model:
-        return loading.load(path, max_waiting=max_waiting)
+        return loading.load(path, max_active=max_active, max_waiting=max_waiting)
 
     return OnDemand(load, str(source.path), n_bytes)
 

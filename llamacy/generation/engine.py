@@ -22,6 +22,7 @@ from llamacy.generation.load import Load
 from llamacy.generation.prompts import Prompt
 from llamacy.generation.reading import NO_ADAPTERS, Reading
 from llamacy.generation.request import Request
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.generation.text_buffer import StopScope
 from llamacy.generation.worker import Worker
 from llamacy.ops.state.sequence import SequenceState
@@ -58,6 +59,8 @@ class Engine:
         Whether calls draft whose options leave it open.
     proposer : Proposer, optional
         Drafts what texts do not repeat.
+    max_active : int, default 16
+        Most requests that run together.
 
     Attributes
     ----------
@@ -83,6 +86,7 @@ class Engine:
         writes: bool = True,
         drafting: bool = True,
         proposer: Proposer[Any] | None = None,
+        max_active: int = N_ACTIVE,
     ) -> None:
         self.executor = executor
         self._writes = writes
@@ -95,7 +99,7 @@ class Engine:
         self.make_drafter: MakeDrafter = (
             TextDrafter if proposer is None else proposer.drafter
         )
-        self.worker = Worker(executor, cache_bytes, max_waiting, proposer)
+        self.worker = Worker(executor, cache_bytes, max_waiting, proposer, max_active)
 
     def __reduce__(self) -> NoReturn:
         raise NotPicklableError(

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from llamacy.errors import BusyError, ClosedError, ForkedError
@@ -102,16 +102,27 @@ class Loop:
         # In this order: it is running before it is taken from those added.
         return request in self._added or request.is_running
 
+    @property
+    def is_up(self) -> bool:
+        """Whether requests are taken, and the thread runs if it has begun."""
+        thread = self._thread
+        return not self._is_closing and (thread is None or thread.is_alive())
+
     def count(self) -> tuple[int, int]:
         """Count the requests that have a place, and those that wait for one."""
         n_unfinished = self._count_unfinished()
-        n_active = min(n_unfinished, self._scheduler.max_active)
+        n_active = min(n_unfinished, self.max_active)
         return n_active, n_unfinished - n_active
+
+    @property
+    def max_active(self) -> int:
+        """Most requests that run together."""
+        return self._scheduler.max_active
 
     @property
     def n_in_flight(self) -> int:
         """Requests that a long call keeps submitted: see `Worker.n_in_flight`."""
-        n_active = self._scheduler.max_active
+        n_active = self.max_active
         return 2 * n_active if self._max_waiting is None else n_active
 
     def check_room(self) -> None:
@@ -124,7 +135,7 @@ class Loop:
         """Most requests that run and wait: see `Worker.n_capacity`."""
         if self._max_waiting is None:
             return None
-        return self._scheduler.max_active + self._max_waiting
+        return self.max_active + self._max_waiting
 
     def _count_unfinished(self) -> int:
         # In this order no request is left out, whatever the thread does meanwhile; but
@@ -135,7 +146,7 @@ class Loop:
     def _check_queue(self) -> None:
         if self._max_waiting is None:
             return
-        n_waiting = self._count_unfinished() - self._scheduler.max_active
+        n_waiting = self._count_unfinished() - self.max_active
         if n_waiting >= self._max_waiting:
             raise BusyError(
                 f"the model is busy: wanted at most {self._max_waiting} requests "
@@ -212,15 +223,15 @@ class Loop:
 
     def _sleep(self, *, until_woken: bool) -> None:
         """Take all wakes; if `until_woken`, wait for the first."""
-        try:
-            while True:
-                self._wakes.get(block=until_woken)
-                until_woken = False
-        except Empty:
-            pass
+        if until_woken:
+            self._wakes.get()
+        while not self._wakes.empty():  # nobody else takes any
+            self._wakes.get()
 
     def _collect(self) -> None:
         """Take the requests that were added."""
+        if not self._added:  # those who add some wake the thread then
+            return
         with self._starting:
             for request, ticket in self._added.items():
                 request.submit(ticket.mailbox, ticket.since)

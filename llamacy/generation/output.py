@@ -47,6 +47,7 @@ class Output:
             None if params.logprobs is None else []
         )
         self._tokenizer = tokenizer
+        self._n_known = 0 if tokenizer is None else tokenizer.n_vocab
         self._token_bytes_override = token_bytes_override or {}
         stop = tuple(params.stop or ())
         self._buffer = TextBuffer(stop, params.include_stop, stop_scope)
@@ -72,8 +73,8 @@ class Output:
             self.logprobs.append(logprob)
         if token in self._control:
             self._sure += self._buffer.push_hidden(self._control[token])
-        else:
-            self._sure += self._buffer.push(self._bytes(token))
+        elif data := self._bytes(token):
+            self._sure += self._buffer.push(data)
 
     def flush(self) -> None:
         """Hold no text back any longer: nothing follows."""
@@ -98,7 +99,7 @@ class Output:
 
     def _bytes(self, token: int) -> bytes:
         # A model may have more rows than its vocabulary has texts.
-        if self._tokenizer is None or token >= self._tokenizer.n_vocab:
+        if token >= self._n_known or self._tokenizer is None:
             return b""
         override = self._token_bytes_override.get(token)
         return self._tokenizer.token_bytes(token) if override is None else override

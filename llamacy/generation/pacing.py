@@ -14,9 +14,7 @@ tokens would hold them up for a minute, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from time import perf_counter
+from collections.abc import Sequence
 from typing import Final
 from weakref import WeakSet
 
@@ -67,10 +65,11 @@ class Pacing:
         """
         reading = [one for one in requests if one.stage is Stage.READING]
         long = [one for one in reading if one in self._long or one.n_unread > LONG]
-        self._long = WeakSet(long)
         if not long:
+            self._long.clear()
             self.n_beside = MAX_READ_BESIDE
             return requests
+        self._long = WeakSet(long)
         others = [one for one in requests if one not in long]
         if self._owed > 0:
             growing = [one for one in requests if one.stage is Stage.GROWING]
@@ -79,11 +78,10 @@ class Pacing:
             return long + others
         return others + long
 
-    @contextmanager
-    def watching(
-        self, requests: Sequence[AnyRequest], parts: Sequence[Part]
-    ) -> Iterator[None]:
-        """Note a pass, which runs within this block.
+    def note(
+        self, requests: Sequence[AnyRequest], parts: Sequence[Part], seconds: float
+    ) -> None:
+        """Note a pass.
 
         Parameters
         ----------
@@ -91,24 +89,31 @@ class Pacing:
             The requests that `arranged` returned.
         parts : sequence of Part
             The rows of the pass.
+        seconds : float
+            The time that it took.
         """
-        read = [part.request for part in parts if part.request in self._long]
         growing = [part.request for part in parts if part.is_decode]
-        is_shared = any(_is_beside_others(one, growing) for one in read)
-        if read:
-            self._n_skipped = 0
-        elif any(one in self._long for one in requests):
-            self._n_skipped += 1
-        started = perf_counter()
-        yield
-        seconds = perf_counter() - started
-        if is_shared:
+        if self._long and self._note_long(requests, parts, growing):
             self._owed = ALONE * seconds
             self._fit(seconds - self._alone)
             return
         self._owed = max(0.0, self._owed - seconds)
         if len(growing) == len(parts):
             self._alone = seconds
+
+    def _note_long(
+        self,
+        requests: Sequence[AnyRequest],
+        parts: Sequence[Part],
+        growing: Sequence[AnyRequest],
+    ) -> bool:
+        """Note whether a long prompt was read; return whether others' texts grew."""
+        read = [part.request for part in parts if part.request in self._long]
+        if read:
+            self._n_skipped = 0
+        elif any(one in self._long for one in requests):
+            self._n_skipped += 1
+        return any(_is_beside_others(one, growing) for one in read)
 
     def _fit(self, added: float) -> None:
         """Choose how much is read beside texts by the time that it has added."""

@@ -18,7 +18,7 @@ from llamacy.generation.executor import Executor
 from llamacy.generation.request import AnyRequest
 from llamacy.generation.rows import Rows
 from llamacy.generation.stages import Stage
-from llamacy.ops.state.layout import MOST_DECODED, TRIED_BYTES
+from llamacy.ops.state.layout import MOST_CHECKED, TRIED_BYTES
 
 MAX_READ_BESIDE = 128
 """Most prompt rows of a pass in which texts grow too: they wait for it."""
@@ -53,6 +53,8 @@ class Limits:
         Of all kinds.
     n_decode : int
         Most rows that grow texts.
+    n_checked : int
+        Most of them in a pass that checks drafts: texts leave rows up to it to these.
     n_drafted : int
         Most of them that are drafted.
     n_scored : int
@@ -61,15 +63,18 @@ class Limits:
 
     n_batch: int
     n_decode: int
+    n_checked: int
     n_drafted: int
     n_scored: int
 
     @classmethod
-    def of(cls, executor: Executor) -> Limits:
-        """Limits of an executor's passes."""
+    def of(cls, executor: Executor, max_active: int) -> Limits:
+        """Limits of an executor's passes, where so many requests are active."""
+        n_batch = executor.n_batch
         return cls(
-            n_batch=executor.n_batch,
-            n_decode=min(MOST_DECODED, executor.n_batch),
+            n_batch=n_batch,
+            n_decode=min(max(MOST_CHECKED, max_active), n_batch),
+            n_checked=min(MOST_CHECKED, n_batch),
             n_drafted=TRIED_BYTES // max(1, executor.text_bytes),
             n_scored=max(1, LOGITS_BYTES // (4 * executor.n_vocab)),
         )
@@ -102,8 +107,10 @@ def choose_parts(
     room = limits.n_batch - sum(len(part.rows.tokens) for part in parts)
     if parts:
         room = min(room, n_beside)
-    others = [one for one in requests if one not in growing]
-    return parts + _prefill_parts(others, room, limits.n_scored)
+    reading = [
+        one for one in requests if one.stage is Stage.READING and one not in growing
+    ]
+    return parts + _prefill_parts(reading, room, limits.n_scored)
 
 
 def _growing(requests: Sequence[AnyRequest], n_rows: int) -> dict[AnyRequest, int]:
@@ -130,7 +137,7 @@ def _decode_parts(
     """Give each text its rows, and the free ones to the drafts that are worth most."""
     n_rows = sum(growing.values())
     n_tried = n_rows - len(growing)  # rows that drafts make part of what is tried
-    n_free = max(0, min(limits.n_decode - n_rows, limits.n_drafted - n_tried))
+    n_free = max(0, min(limits.n_checked - n_rows, limits.n_drafted - n_tried))
     n_drafted = [0] * len(growing)
     if n_free and growing:
         for one in growing:
@@ -153,8 +160,8 @@ def _prefill_parts(
     """Fill the room with prompts, the first of them first."""
     parts = []
     for request in requests:
-        if request.stage is not Stage.READING or room == 0:
-            continue
+        if room == 0:
+            break
         rows = request.next_rows(room, room_scored)
         if rows.tokens:
             parts.append(Part(request, rows, request.goal.is_decoding))

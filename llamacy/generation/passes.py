@@ -85,10 +85,14 @@ class Passes:
 
     def _note_cost(self, parts: Sequence[Part], seconds: float) -> None:
         """Note what a pass of growing texts alone has cost, if all rows were wanted."""
-        if all(part.is_decode and part.rows.is_all_wanted for part in parts):
-            texts = tuple(part.request.number for part in parts)
-            n_rows = sum(len(part.rows.tokens) for part in parts)
-            self._costs.note(texts, len(parts), n_rows, seconds)
+        n_rows = 0
+        for part in parts:
+            rows = part.rows
+            if not part.is_decode or rows.n_wanted < len(rows.tokens):
+                return
+            n_rows += len(rows.tokens)
+        texts = tuple([part.request.number for part in parts])
+        self._costs.note(texts, len(parts), n_rows, seconds)
 
 
 def _is_drafted(part: Part) -> bool:

@@ -26,11 +26,6 @@ class Rows(NamedTuple):
     wanted: Wanted
 
     @property
-    def is_all_wanted(self) -> bool:
-        """Whether the logits of all rows are computed."""
-        return self.n_wanted == len(self.tokens)
-
-    @property
     def n_wanted(self) -> int:
         """Rows whose logits are computed."""
         if self.wanted == "all":

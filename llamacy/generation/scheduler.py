@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 from llamacy.generation.drafting.proposer import Proposer
@@ -32,10 +33,11 @@ from llamacy.generation.sharing import (
 )
 from llamacy.generation.stages import Stage
 
-MAX_ACTIVE = 16
-"""Most active requests; more wait, because each one's KV cache is memory.
+N_ACTIVE = 16
+"""Most active requests, unless a scheduler is made with another number.
 
-Parked ones do not count, so that a slow reader holds nobody up.
+More wait, because each one's KV cache is memory. Parked ones do not count, so that a
+slow reader holds nobody up.
 """
 
 
@@ -54,6 +56,8 @@ class Scheduler:
         Keeps the sequences of texts that have ended.
     proposer : Proposer, optional
         Drafts the texts.
+    max_active : int, default 16
+        Most active requests, if no more than rows of a pass.
 
     Attributes
     ----------
@@ -70,13 +74,14 @@ class Scheduler:
         executor: Executor,
         cache: PrefixCache,
         proposer: Proposer[Any] | None = None,
+        max_active: int = N_ACTIVE,
     ) -> None:
         self.reading = NO_ADAPTERS
-        self.max_active = min(MAX_ACTIVE, executor.n_batch)
+        self.max_active = min(max_active, executor.n_batch)
         self._executor = executor
         self._cache = cache
         self._proposer = proposer
-        self._limits = Limits.of(executor)
+        self._limits = Limits.of(executor, max_active)
         self.costs = RowCosts()
         self._passes = Passes(executor, cache.clear, self.costs)
         self._embedding = EmbeddingQueue(executor, cache.clear)
@@ -216,8 +221,9 @@ class Scheduler:
             grown = {part.request for part in parts if part.is_decode}
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
-        with self._pacing.watching(requests, parts):
-            self._passes.run(parts, self._count_waiting)
+        started = perf_counter()
+        self._passes.run(parts, self._count_waiting)
+        self._pacing.note(requests, parts, perf_counter() - started)
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""

@@ -107,6 +107,8 @@ class TextBuffer:
 
     def _release(self) -> str:
         """Return the part of the tail that may be shown, and hold the rest."""
+        if not self._sought:
+            return self._shown(len(self._tail))
         found = [(self._tail.find(stop), stop) for stop in self._sought]
         # The stop string that ended first, as if the text had come in characters.
         ends = [(at + len(stop), at) for at, stop in found if at >= 0]
@@ -117,7 +119,7 @@ class TextBuffer:
             sure = self._shown(start) + stop
             self._tail = ""
             return sure
-        longest = max(map(len, self._sought), default=1) - 1
+        longest = max(map(len, self._sought)) - 1
         n_held = min(longest, len(self._tail))
         while n_held and not self._may_stop(self._tail[-n_held:]):
             n_held -= 1

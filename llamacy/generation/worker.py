@@ -20,7 +20,7 @@ from llamacy.generation.mailbox import Mailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest
-from llamacy.generation.scheduler import Scheduler
+from llamacy.generation.scheduler import N_ACTIVE, Scheduler
 from llamacy.system.exits import watch_exit
 
 _POLL_SECONDS = 0.0005  # much shorter than a pass of a model worth waiting for
@@ -42,6 +42,8 @@ class Worker:
         refuses none.
     proposer : Proposer, optional
         Drafts the texts.
+    max_active : int, default 16
+        Most requests that run together.
     """
 
     def __init__(
@@ -50,9 +52,11 @@ class Worker:
         cache_bytes: int,
         max_waiting: int | None = None,
         proposer: Proposer[Any] | None = None,
+        max_active: int = N_ACTIVE,
     ) -> None:
         self._executor = executor
-        scheduler = Scheduler(executor, PrefixCache(cache_bytes), proposer)
+        cache = PrefixCache(cache_bytes)
+        scheduler = Scheduler(executor, cache, proposer, max_active)
         self._loop = Loop(scheduler, max_waiting)
         # The loop does not know its worker: its thread must not keep it alive.
         self._finalizer = weakref.finalize(self, self._loop.close)
@@ -91,6 +95,16 @@ class Worker:
         n_active, n_waiting = self._loop.count()
         executor = self._executor
         return Load(n_active, n_waiting, executor.n_pages_used, executor.n_pages_free)
+
+    @property
+    def max_active(self) -> int:
+        """Most requests that run together."""
+        return self._loop.max_active
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests are taken, and the thread runs if it has begun."""
+        return self._loop.is_up
 
     @property
     def n_in_flight(self) -> int:

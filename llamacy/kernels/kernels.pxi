@@ -121,6 +121,22 @@ cdef extern from "products/many_rows.h":
         many_scratch* scratch) noexcept nogil
 
 
+cdef extern from "products/one_row.h":
+    enum:
+        RUN_PANELS
+
+    ctypedef struct spread_row:
+        pass
+
+    ctypedef struct run_scratch:
+        float sums[2][512]
+        spread_row row
+
+    void multiply_panels(
+        const packed_matrix* w, int64_t panel, int n_panels, const activations* x,
+        spread_row* row, float* out) noexcept nogil
+
+
 cdef extern from "products/signs.h":
     enum:
         SIGN_PANELS
@@ -256,7 +272,7 @@ cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
         sizeof(many_scratch),
-        2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
+        sizeof(run_scratch), 2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 
 cdef void no_thread_state() noexcept nogil:

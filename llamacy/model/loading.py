@@ -21,6 +21,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.file_types import FileType
+from llamacy.model.active_texts import choose_active
 from llamacy.model.adapters import AdapterSet, Lora, read_adapters
 from llamacy.model.draft_models import LoadedDraft, read_draft
 from llamacy.model.executors import Progress, load_executor
@@ -33,12 +34,15 @@ from llamacy.model_files.sources import Source, find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
 from llamacy.sessions.file import Origin
+from llamacy.system.memory import available_memory
 from llamacy.system.threads import checked_threads
 
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
 
 _MAX_PROMPT_CACHE = 2**30  # bytes, unless the caller says
+
+_USUAL_TEXT = 4096  # tokens of a text, for which active ones should have memory
 
 _logger = logging.getLogger("llamacy")
 
@@ -53,6 +57,7 @@ def load(
     kv_type: str = "f16",
     quantize: str | None = None,
     prompt_cache: int | None = None,
+    max_active: int | None = None,
     max_waiting: int | None = None,
     drafting: bool = True,
     draft: str | os.PathLike[str] | None = None,
@@ -99,11 +104,15 @@ def load(
     prompt_cache : int, optional
         Most bytes of keys and values kept of texts that have ended, for prompts that
         begin alike. By default one full context, at most 1 GiB; 0 keeps none.
+    max_active : int, optional
+        Most texts that are generated together, up to `n_batch`: each pass over the
+        weights adds a token to all of them. By default 16 to 64: four for each thread,
+        and more of a mixture of experts, if there is memory for them. Further ones
+        wait; streams that stand still until their readers catch up do not count. No
+        text is changed by it.
     max_waiting : int, optional
         Most requests that may wait for a place when another call comes, which then
-        raises BusyError; one call may bring any number. 16 run at once, or `n_batch`
-        if that is smaller; streams that stand still until their readers catch up do not
-        count. By default no call is refused.
+        raises BusyError; one call may bring any number. By default no call is refused.
         `model.engine.load().n_waiting` says how many wait.
     drafting : bool, default True
         Whether passes check several tokens at once where a text repeats what it or its
@@ -153,6 +162,7 @@ def load(
         "kv_type": kv_type,
         "quantize": quantize,
         "prompt_cache": prompt_cache,
+        "max_active": max_active,
         "max_waiting": max_waiting,
         "drafting": drafting,
         "draft": draft,
@@ -177,6 +187,7 @@ class _Settings:
     kv_type: str
     file_type: FileType | None
     prompt_cache: int | None
+    max_active: int | None
     max_waiting: int | None
     drafting: bool
     draft: Source | None
@@ -202,6 +213,7 @@ def _check(
     kv_type: str,
     quantize: str | None,
     prompt_cache: int | None,
+    max_active: int | None,
     max_waiting: int | None,
     drafting: bool,
     draft: str | os.PathLike[str] | None,
@@ -212,16 +224,20 @@ def _check(
         n_ctx = checked_integer("n_ctx", n_ctx, 1, MAX_CTX)
     if prompt_cache is not None:
         prompt_cache = checked_integer("prompt_cache", prompt_cache, 0)
+    n_batch = checked_integer("n_batch", n_batch, 1, MAX_BATCH)
+    if max_active is not None:
+        max_active = checked_integer("max_active", max_active, 1, n_batch)
     if max_waiting is not None:
         max_waiting = checked_integer("max_waiting", max_waiting, 0)
     return _Settings(
         found.path,
         n_ctx,
         checked_threads(n_threads),
-        checked_integer("n_batch", n_batch, 1, MAX_BATCH),
+        n_batch,
         checked_choice("kv_type", kv_type, tuple(KV_TYPES)),
         found.file_type(quantize, "quantize"),
         prompt_cache,
+        max_active,
         max_waiting,
         checked_flag("drafting", drafting),
         None if draft is None else find_source(draft, argument="draft"),
@@ -256,10 +272,13 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
     """Make the model, with the sizes that depend on what was read."""
     path, page_bytes = str(settings.path), parts.executor.page_bytes
     n_ctx = _context(settings.n_ctx, parts.config, path)
-    prompt_cache = settings.prompt_cache
+    prompt_cache, max_active = settings.prompt_cache, settings.max_active
     if prompt_cache is None:
-        of_text = -(-n_ctx // PAGE) * page_bytes + parts.executor.most_text_bytes
-        prompt_cache = min(of_text, _MAX_PROMPT_CACHE)
+        prompt_cache = min(_text_bytes(parts.executor, n_ctx), _MAX_PROMPT_CACHE)
+    if max_active is None:
+        of_text = _text_bytes(parts.executor, min(n_ctx, _USUAL_TEXT))
+        n_threads = settings.n_threads
+        max_active = choose_active(parts.config, n_threads, of_text, available_memory())
     return Model(
         path,
         parts.config,
@@ -268,12 +287,18 @@ def _assemble(parts: _Parts, settings: _Settings, recipe: Recipe) -> Model:
         n_ctx=n_ctx,
         cache_bytes=prompt_cache,
         max_waiting=settings.max_waiting,
+        max_active=max_active,
         drafting=settings.drafting,
         draft=parts.draft,
         origin=Origin(parts.fingerprint, settings.kv_type, PAGE, page_bytes),
         adapters=parts.adapters,
         recipe=recipe,
     )
+
+
+def _text_bytes(executor: Plan, n_tokens: int) -> int:
+    """Return the most memory that a text of `n_tokens` takes."""
+    return -(-n_tokens // PAGE) * executor.page_bytes + executor.most_text_bytes
 
 
 def _context(n_ctx: int | None, config: ModelConfig, path: str) -> int:

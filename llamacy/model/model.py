@@ -14,6 +14,7 @@ from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.mtp_head import MtpHead
 from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.engine import Engine
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
 from llamacy.model.embeddings import TextEmbeddings
@@ -73,6 +74,7 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         n_ctx: int,
         cache_bytes: int,
         max_waiting: int | None = None,
+        max_active: int = N_ACTIVE,
         drafting: bool = True,
         draft: LoadedDraft | None = None,
         origin: Origin,
@@ -97,6 +99,7 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
             writes=config.is_causal,
             drafting=drafting,
             proposer=_proposer(executor, config, draft, n_ctx, cache_bytes),
+            max_active=max_active,
         )
         super().__init__(engine, executor)
         self._adapters: tuple[Adapter, ...] = ()

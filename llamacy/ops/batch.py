@@ -160,13 +160,13 @@ class TextBatch:
             raise ArgumentError(f"lengths: wanted 1 or more each, found {found}")
         if (total := int(self.lengths.sum(dtype=np.int64))) != n_rows:
             raise ArgumentError(f"lengths: wanted {n_rows} together, found {total}")
-        check_range("tokens", self.tokens, n_vocab)
+        check_range("tokens", self.tokens.tolist(), n_vocab)
         if self.types is None:
             return
         if len(self.types) != n_rows:
             wanted = f"{n_rows}, one for each token"
             raise ArgumentError(f"types: wanted {wanted}, found {len(self.types)}")
-        check_range("types", self.types, max(1, n_types))
+        check_range("types", self.types.tolist(), max(1, n_types))
 
     def rows(self, sequences: Sequence[SequenceState], pooling: Pooling) -> Batch:
         """Return the batch of one pass, of an empty sequence for each text.
@@ -198,10 +198,10 @@ def _joined(rows: Iterable[Sequence[int]]) -> NDArray[np.int32]:
     return np.concatenate(arrays) if arrays else np.empty(0, np.int32)
 
 
-def check_range(name: str, values: NDArray[np.int32], limit: int) -> None:
+def check_range(name: str, values: Sequence[int], limit: int) -> None:
     """Raise ArgumentError unless all values are in [0, limit)."""
-    if len(values) and not (values.min() >= 0 and values.max() < limit):
-        bad = values[(values < 0) | (values >= limit)][0]
+    if len(values) and not (min(values) >= 0 and max(values) < limit):
+        bad = next(value for value in values if not 0 <= value < limit)
         raise ArgumentError(f"{name}: wanted 0 to {limit - 1}, found {bad}")
 
 

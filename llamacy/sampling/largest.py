@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GROUP = 128  # most logits whose maximum is taken at once
+_FEW = 2**14  # logits that are looked through sooner than some groups of them are found
 
 
 def largest(logits: NDArray[np.floating], k: int) -> NDArray[np.intp]:
@@ -26,13 +27,13 @@ def largest(logits: NDArray[np.floating], k: int) -> NDArray[np.intp]:
     width = min(_GROUP, len(logits) // (4 * k))
     ids = _promising(logits, k, width) if width >= 8 else np.arange(len(logits))
     values = logits[ids]
-    if len(ids) > k:
+    if len(ids) > 8 * k:  # too many to sort
         bound = np.partition(values, len(values) - k)[len(values) - k]
         above = np.flatnonzero(values > bound)
         equal = np.flatnonzero(values == bound)[: k - len(above)]
         ids = ids[np.sort(np.concatenate((above, equal)))]
         values = logits[ids]
-    return ids[np.argsort(-values, kind="stable")]
+    return ids[np.argsort(-values, kind="stable")[:k]]
 
 
 def _promising(logits: NDArray[np.floating], k: int, width: int) -> NDArray[np.intp]:
@@ -48,6 +49,8 @@ def _promising(logits: NDArray[np.floating], k: int, width: int) -> NDArray[np.i
     rows = logits[:end].reshape(width, n_groups)
     maxima = rows.max(axis=0)
     bound = np.partition(maxima, n_groups - k)[n_groups - k]
+    if len(logits) <= _FEW:
+        return np.flatnonzero(logits >= bound)
     reaching = np.flatnonzero(maxima >= bound)
     row, column = np.nonzero(rows[:, reaching] >= bound)
     rest = np.flatnonzero(logits[end:] >= bound)

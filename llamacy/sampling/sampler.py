@@ -73,6 +73,18 @@ class Sampler:
             and params.xtc_probability == 0
             and params.typical_p == 1
         )
+        self._changes = bool(
+            params.logits_processors
+            or len(self._biased)
+            or len(self._suppressed_next)
+            or self._has_penalties
+            or self._dry is not None
+        )
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the likeliest token is chosen, of logits as they are."""
+        return self._is_greedy and not self._changes
 
     def accept(self, ids: Sequence[int]) -> None:
         """Record the prompt's tokens, which penalties and processors look at."""
@@ -150,11 +162,14 @@ class Sampler:
         ArgumentError
             A logits processor or `logit_bias` left no finite logit to choose from.
         """
-        _check_finite(logits)
-        # Logits far apart, or a temperature near 0, overflow to the correct limits.
-        with np.errstate(over="ignore", under="ignore"):
-            token = self._choose(self._changed(logits, constraint))
-        self._tokens.extend([token])
+        likeliest = _check_finite(logits)
+        if self._is_plain:
+            token = likeliest
+        else:
+            # Logits far apart, or a temperature near 0, overflow to the right limits.
+            with np.errstate(over="ignore", under="ignore"):
+                token = self._choose(self._changed(logits, constraint))
+        self._tokens.append(token)
         return token
 
     def _likeliest_allowed(
@@ -177,6 +192,8 @@ class Sampler:
         self, logits: NDArray[np.float32], constraint: Constraint | None
     ) -> NDArray[np.float32]:
         """Apply the steps that need the whole vocabulary."""
+        if not self._changes:
+            return logits
         params = self.params
         tokens = self._tokens.array
         logits = self._processed(logits, tokens, constraint)
@@ -265,6 +282,8 @@ class Sampler:
         else:
             ids = self._without_top_k(logits, peak, bound)
         x = (logits[ids] - peak).astype(np.float64)
+        if bound == -np.inf and np.isfinite(x).all():
+            return ids, x, share
         passes = (x >= bound) & (x > -np.inf)
         return ids[passes], x[passes], share
 
@@ -321,9 +340,18 @@ class _Tokens:
         self._data[self._n : end] = ids
         self._n = end
 
+    def append(self, token: int) -> None:
+        if self._n == len(self._data):
+            self._data = np.resize(self._data, 2 * self._n)
+        self._data[self._n] = token
+        self._n += 1
 
-def _check_finite(logits: NDArray[np.float32]) -> None:
-    """Raise ModelOutputError if a logit spoils the probabilities, or none is finite."""
+
+def _check_finite(logits: NDArray[np.float32]) -> int:
+    """Raise ModelOutputError if a logit spoils the probabilities, or none is finite.
+
+    Returns the index of the largest one.
+    """
     # argmax treats NaN as the largest value, so that this single check finds them all
     best = int(logits.argmax())
     if not math.isfinite(logits[best]):
@@ -331,6 +359,7 @@ def _check_finite(logits: NDArray[np.float32]) -> None:
             f"logits: wanted finite numbers, found {logits[best]} for token "
             f"{best}: the model's weights are broken"
         )
+    return best
 
 
 def _refuse_suppressed() -> NoReturn:

@@ -29,6 +29,7 @@
     anthropic       Anthropic's endpoints
     page            the chat page
     ollama          Ollama's endpoints
+    ray_serve       the server as a deployment of Ray Serve
 
 HTTP alone: `llamacy.protocols` has the shapes of requests and results, and the engine
 batches, cancels and bounds its queue. Needs Starlette and prometheus-client, which

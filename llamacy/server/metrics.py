@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -28,9 +28,15 @@ class Metrics:
     ----------
     models : Models
         The models, whose queues and memory are looked at when they are asked for.
+
+    Attributes
+    ----------
+    labels : dict of str to str
+        Labels that all measurements have beside their own.
     """
 
     def __init__(self, models: Models) -> None:
+        self.labels: dict[str, str] = {}
         registry = self._registry = CollectorRegistry()
         registry.register(_Loads(models))
         by_model = ["model"]
@@ -108,7 +114,25 @@ class Metrics:
 
     def shown(self) -> bytes:
         """Return all measurements, in Prometheus's text format."""
-        return bytes(generate_latest(self._registry))
+        return bytes(generate_latest(_Labelled(self._registry, self.labels)))
+
+
+class _Labelled(Collector):
+    """Measurements of others, with further labels."""
+
+    def __init__(self, measured: Collector, labels: Mapping[str, str]) -> None:
+        self._measured = measured
+        self._labels = labels
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the measurements: the interface of Prometheus's client."""
+        for family in self._measured.collect():
+            labels = [{**sample.labels, **self._labels} for sample in family.samples]
+            family.samples = [
+                sample._replace(labels=each)
+                for sample, each in zip(family.samples, labels, strict=True)
+            ]
+            yield family
 
 
 class _Loads(Collector):

@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from typing import Final
 
 from starlette.types import Message, Scope, Send
 
@@ -14,6 +15,12 @@ from llamacy.results import Usage
 
 _KEY = "llamacy.record"
 _ID_HEADERS = (b"x-request-id", b"request-id")  # OpenAI's clients read one, Anthropic's
+
+GIVEN_ID: Final = "llamacy.request_id"
+"""Key of a scope with the id that a server around this one gave, which sends it, too.
+
+It sends the first of the headers.
+"""
 
 _logger = logging.getLogger("llamacy.server.access")
 
@@ -41,7 +48,9 @@ class Record:
         self.usage: Usage | None = None
         self._scope = scope
         self._send = send
-        self._id = f"req_{uuid.uuid4().hex}"
+        given = scope.get(GIVEN_ID)
+        self._id = given or f"req_{uuid.uuid4().hex}"
+        self._id_headers = _ID_HEADERS[1:] if given else _ID_HEADERS
         self._began = time.perf_counter()
         self._at_end: list[Callable[[], None]] = []
         scope[_KEY] = self
@@ -55,7 +64,7 @@ class Record:
         """Send a message of the response, with the request's id among the headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            ids = [(name, self._id.encode()) for name in _ID_HEADERS]
+            ids = [(name, self._id.encode()) for name in self._id_headers]
             headers = [*message["headers"], *ids]
             message = {**message, "headers": headers}
         await self._send(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -47,12 +48,20 @@ def test_arguments_are_an_object_and_its_text(
         ("{'a': 1}", "wanted arguments as JSON: "),
         ('{"a": %s}' % ("9" * 5000), "wanted arguments as JSON: "),
         ({"a": 10**5000}, "arguments: Exceeds"),
+        ({"a": float("inf")}, "arguments: Out of range"),
+        ('{"a": NaN}', "wanted arguments as JSON: no such constant as NaN"),
+        ('{"a": 1e99999}', "wanted arguments as JSON: "),
         ("[" * 100_000, "wanted arguments as JSON"),
     ],
 )
 def test_other_arguments_are_refused(given: Any, why: str) -> None:
     with pytest.raises(llamacy.ArgumentError, match=r"^calls\[0\]: .*" + why):
         arguments(given)
+
+
+def test_a_number_beyond_floats_stays_a_number() -> None:
+    written = render("{{ a | tojson }}", "model", {"a": arguments('{"x": 1e999}')})
+    assert json.loads(written) == {"x": 10**999}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from llamacy.generation import pacing
+from llamacy.generation import scheduler as scheduling
 from llamacy.generation.completions import completion
 from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.pacing import ALONE, BESIDE_SECONDS, LONG, MOST_SKIPPED
@@ -44,7 +44,7 @@ class Timed(ScriptedExecutor):
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> Timed:
     timed = Timed(ANSWERS, n_batch=512)
-    monkeypatch.setattr(pacing, "perf_counter", lambda: timed.seconds)
+    monkeypatch.setattr(scheduling, "perf_counter", lambda: timed.seconds)
     return timed
 
 
@@ -95,7 +95,7 @@ def test_a_prompt_that_becomes_slower_leaves_texts_their_time_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     executor = Slowing()
-    monkeypatch.setattr(pacing, "perf_counter", lambda: sum(executor.taken))
+    monkeypatch.setattr(scheduling, "perf_counter", lambda: sum(executor.taken))
     options: dict[str, Any] = {"max_tokens": 5000, "drafting": False}
     texts = [request(f"text {i}", n_ctx=9000, **options) for i in range(3)]
     long = request(PROMPT, n_ctx=9000)

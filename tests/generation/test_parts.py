@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -19,12 +20,14 @@ from llamacy.generation.parts import (
 )
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.rows import Rows
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.generation.stages import Stage
 from llamacy.ops.state.layout import TRIED_BYTES
 from tests.support.drafted import FreeRows
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 
 EXECUTOR = ScriptedExecutor({}, n_batch=512)
+LIMITS = Limits(n_batch=512, n_decode=16, n_checked=16, n_drafted=15, n_scored=99)
 
 
 def reading(one: AnyRequest) -> AnyRequest:
@@ -87,7 +90,7 @@ def test_rows_that_texts_leave_free_are_those_of_the_likeliest_drafts(
         one = reading(Request(goals[-1]))
         one.stage = Stage.GROWING
         requests.append(one)
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=n_drafted, n_scored=99)
+    limits = replace(LIMITS, n_drafted=n_drafted)
     parts = choose_parts(requests, limits, FreeRows())
     assert len(parts) == min(n_growing, 16)
     assert all(part.is_decode for part in parts)
@@ -101,18 +104,17 @@ def test_a_text_is_drafted_in_the_pass_that_reads_its_forced_tokens() -> None:
         goal.is_decoding = True
         return reading(Request(goal)), goal
 
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
     one, goal = forced(5)
     other = growing("the")
     long, long_goal = forced(20)  # too many to leave room for others
-    parts = choose_parts([long, one, other], limits, FreeRows())
+    parts = choose_parts([long, one, other], LIMITS, FreeRows())
     assert [part.request for part in parts] == [other, one, long]
     assert [part.is_decode for part in parts] == [True] * 3
     assert (goal.n_given, goal.n_asked) == (7, 10)
     assert long_goal.n_asked == 0
     # rows before a draft count among those that a state must be kept after
     one, goal = forced(3)
-    choose_parts([one], Limits(512, 16, n_drafted=3, n_scored=99), FreeRows())
+    choose_parts([one], replace(LIMITS, n_drafted=3), FreeRows())
     assert (goal.n_given, goal.n_asked) == (4, 1)
 
 
@@ -124,8 +126,7 @@ def test_a_text_whose_rows_fail_ends_alone(stage: Stage) -> None:
 
     broken, other = reading(Request(Broken(0.9))), growing("the")
     broken.stage = stage
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
-    parts = choose_parts([broken, other], limits, FreeRows())
+    parts = choose_parts([broken, other], LIMITS, FreeRows())
     assert [part.request for part in parts] == [other]
     assert broken.has_failed
     with pytest.raises(ModelOutputError, match="broken"):
@@ -134,8 +135,7 @@ def test_a_text_whose_rows_fail_ends_alone(stage: Stage) -> None:
 
 def test_prompts_fill_the_pass_in_their_order() -> None:
     requests = [reading(request(letter * 300)) for letter in "abc"]
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
-    parts = choose_parts(requests, limits, RowCosts())
+    parts = choose_parts(requests, LIMITS, RowCosts())
     assert [len(part.rows.tokens) for part in parts] == [300, 212]
     assert [part.rows.wanted for part in parts] == ["last", "none"]
     assert [part.rows.n_wanted for part in parts] == [1, 0]
@@ -144,8 +144,7 @@ def test_prompts_fill_the_pass_in_their_order() -> None:
 
 def test_beside_a_text_that_grows_less_is_read() -> None:
     requests = [reading(request("a" * 300)), growing("bcd")]
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=99)
-    decode, prefill = choose_parts(requests, limits, RowCosts())
+    decode, prefill = choose_parts(requests, LIMITS, RowCosts())
     assert (len(decode.rows.tokens), decode.is_decode) == (1, True)
     assert len(prefill.rows.tokens) == MAX_READ_BESIDE
 
@@ -153,7 +152,7 @@ def test_beside_a_text_that_grows_less_is_read() -> None:
 def test_rows_of_which_all_logits_are_wanted_are_limited_together() -> None:
     scored = [reading(request(one * 40, prompt_logprobs=0)) for one in "ab"]
     plain = reading(request("c" * 40))
-    limits = Limits(n_batch=512, n_decode=16, n_drafted=15, n_scored=50)
+    limits = replace(LIMITS, n_scored=50)
     parts = choose_parts([*scored, plain], limits, RowCosts())
     assert [part.rows.n_wanted for part in parts] == [40, 10, 1]
 
@@ -163,22 +162,38 @@ def test_requests_that_wait_are_parked_or_have_ended_have_no_rows() -> None:
     stages = (Stage.WAITING, Stage.PARKED, Stage.ENDED)
     for one, stage in zip(requests, stages, strict=True):
         one.stage = stage
-    assert choose_parts(requests, Limits.of(EXECUTOR), RowCosts()) == []
+    assert choose_parts(requests, Limits.of(EXECUTOR, N_ACTIVE), RowCosts()) == []
 
 
 def test_a_narrow_executor_limits_all_rows() -> None:
-    limits = Limits.of(ScriptedExecutor({}, n_batch=3))
-    assert (limits.n_batch, limits.n_decode) == (3, 3)
+    limits = Limits.of(ScriptedExecutor({}, n_batch=3), N_ACTIVE)
+    assert (limits.n_batch, limits.n_decode, limits.n_checked) == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("max_active", "n_growing", "wanted"),
+    [(40, 50, [1] * 40), (40, 15, [2, *[1] * 14]), (1, 1, [10])],
+)
+def test_more_texts_than_are_checked_with_drafts_grow_without_them(
+    max_active: int, n_growing: int, wanted: list[int]
+) -> None:
+    goals = [Hopeful(*[0.9] * 9) for _ in range(n_growing)]
+    requests = [reading(Request(goal)) for goal in goals]
+    for one in requests:
+        one.stage = Stage.GROWING
+    parts = choose_parts(requests, Limits.of(EXECUTOR, max_active), FreeRows())
+    assert len(parts) == len(wanted)
+    assert [goal.n_given for goal in goals[: len(wanted)]] == wanted
 
 
 def test_large_recurrent_states_leave_room_for_fewer_drafted_rows() -> None:
     class Recurrent(ScriptedExecutor):
         text_bytes = TRIED_BYTES // 3 - 1
 
-    assert Limits.of(Recurrent({})).n_drafted == 3
-    assert Limits.of(EXECUTOR).n_drafted > 15
+    assert Limits.of(Recurrent({}), N_ACTIVE).n_drafted == 3
+    assert Limits.of(EXECUTOR, N_ACTIVE).n_drafted > 15
 
 
 def test_logits_of_scored_rows_fit_into_memory() -> None:
-    limits = Limits.of(EXECUTOR)
+    limits = Limits.of(EXECUTOR, N_ACTIVE)
     assert limits.n_scored == LOGITS_BYTES // (4 * EXECUTOR.n_vocab)

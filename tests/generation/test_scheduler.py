@@ -16,7 +16,7 @@ from llamacy.generation.parts import MAX_READ_BESIDE
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.reading import Reading
 from llamacy.generation.request import AnyRequest, Leftover, Request
-from llamacy.generation.scheduler import MAX_ACTIVE, Scheduler
+from llamacy.generation.scheduler import N_ACTIVE, Scheduler
 from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
@@ -37,7 +37,7 @@ def test_prompts_are_decoded_together_as_alone() -> None:
         f"{number:02}{'?' * (number % 7)}": Vocabulary.ids(
             f"answer {number}" * (number % 3)
         )
-        for number in range(2 * MAX_ACTIVE + 3)
+        for number in range(2 * N_ACTIVE + 3)
     }
     alone = [
         complete(ScriptedExecutor(script), request(prompt))[0] for prompt in script
@@ -158,7 +158,7 @@ def test_a_text_goes_on_while_a_long_prompt_is_read() -> None:
 
 @pytest.mark.parametrize("n_batch", [3, 64])
 def test_more_texts_than_grow_at_once_all_come_to_their_end(n_batch: int) -> None:
-    script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * MAX_ACTIVE)}
+    script = {f"{i:02}": Vocabulary.ids(f"{i:02}" * 3) for i in range(3 * N_ACTIVE)}
     executor = ScriptedExecutor(script, n_batch=64)
     executor.n_batch = n_batch
     worker = Worker(executor, 0)
@@ -261,10 +261,10 @@ def test_a_request_waits_while_another_reads_what_both_begin_with() -> None:
 def test_unfinished_requests_are_those_that_have_or_want_a_place() -> None:
     executor = ScriptedExecutor({"go": Vocabulary.ids("a" * 50)})
     scheduler = Scheduler(executor, PrefixCache(0))
-    requests = [request("go", max_tokens=1) for _ in range(MAX_ACTIVE)]
+    requests = [request("go", max_tokens=1) for _ in range(N_ACTIVE)]
     assert scheduler.max_active == executor.n_batch == 8
     add(scheduler, *requests)
-    assert scheduler.n_unfinished == MAX_ACTIVE
+    assert scheduler.n_unfinished == N_ACTIVE
     while not scheduler.is_idle:
         scheduler.step()
     assert scheduler.n_unfinished == 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import llamacy
-from llamacy.generation.scheduler import MAX_ACTIVE
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.model.model import Model
 from tests.support.waiting import wait_until
 
@@ -109,11 +109,11 @@ def test_a_full_queue_raises_at_the_start(begin: Any) -> None:
         ThreadPoolExecutor(1) as pool,
     ):
         busy = pool.submit(
-            model.generate, "Once", n=MAX_ACTIVE, max_tokens=1, logits_processors=wait
+            model.generate, "Once", n=N_ACTIVE, max_tokens=1, logits_processors=wait
         )
         try:
             assert entered.wait(10)
-            assert model.engine.load().n_active == MAX_ACTIVE
+            assert model.engine.load().n_active == N_ACTIVE
             for make in (model.stream, model.stream_chat, model.generate):
                 with pytest.raises(llamacy.BusyError, match="at most 0 requests"):
                     make("Once")
@@ -124,7 +124,7 @@ def test_a_full_queue_raises_at_the_start(begin: Any) -> None:
                 with pytest.raises(llamacy.BusyError, match="at most 0 requests"):
                     session.generate("Once")
                 opened.set()
-                assert len(busy.result(10)) == MAX_ACTIVE
+                assert len(busy.result(10)) == N_ACTIVE
                 # it was not submitted, so that the session is as it was
                 wait_until(lambda: model.engine.load().n_active == 0)
                 assert session.n_past == 0

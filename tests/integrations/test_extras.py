@@ -29,3 +29,17 @@ def test_missing_library_is_an_error_that_says_how_to_install_it(
         f"ImportError: no module named {package!r}, which this adapter is for: "
         f"run `pip install '.[{extra}]'` in a clone of llamacy"
     )
+
+
+def test_deployment_without_ray_is_an_error_that_says_how_to_install_it() -> None:
+    pytest.importorskip("llamacy.server.ray_serve", exc_type=ImportError)
+    code = (
+        "import sys; sys.modules['ray'] = None; "
+        "from llamacy.server.ray_serve import deployment; deployment('demo')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "llamacy.errors.MissingPackageError: no module named 'ray.serve', which a "
+        "deployment needs: run `pip install '.[ray]'` in a clone of llamacy"
+    )

@@ -34,6 +34,27 @@ def test_max_waiting_is_a_number_of_requests(max_waiting: Any) -> None:
         llamacy.load("demo", max_waiting=max_waiting)
 
 
+@pytest.mark.parametrize("max_active", [0, 513, 1.5, "8", True])
+def test_max_active_is_a_number_of_rows(max_active: Any) -> None:
+    with pytest.raises(llamacy.ArgumentError, match="^max_active: wanted an integer"):
+        llamacy.load("demo", max_active=max_active)
+
+
+def test_as_many_texts_as_max_active_says_run_together() -> None:
+    def watch(tokens: Any, logits: Any) -> None:
+        most.append(model.engine.load().n_active)
+
+    prompts, options = ["Once upon"] * 40, {"max_tokens": 3, "temperature": 0.0}
+    texts = set()
+    for max_active, wanted in ((33, 33), (2, 2), (None, 16)):
+        most: list[int] = []
+        with llamacy.load("demo", n_threads=1, max_active=max_active) as model:
+            done = model.generate(prompts, logits_processors=watch, **options)
+        assert max(most) == wanted
+        texts |= {one.text for one in done}
+    assert len(texts) == 1
+
+
 def test_the_load_counts_the_pages_of_past_texts() -> None:
     with llamacy.load("demo", n_threads=1) as model:
         assert model.engine.load().n_pages_used == 0

@@ -31,6 +31,7 @@ class _VerbTable(ctypes.Structure):
         ("calls", ctypes.POINTER(_VerbCall)),
         ("byte_zero", ctypes.c_int),
         ("dot_rows", ctypes.c_int),
+        ("bundle_rows", ctypes.c_int),
         ("skips_digits", ctypes.c_int),
         ("columns", ctypes.c_int * 4),
     ]
@@ -45,6 +46,8 @@ class Verbs:
         Verbs that the level has.
     byte_zero, dot_rows : int
         BYTE_ZERO and DOT_ROWS of the level.
+    bundle_rows : int
+        BUNDLE_ROWS of the level; 0 if it has none.
     skips_digits : bool
         Whether it is a level of SKIPS_DIGITS.
     columns : list of int
@@ -63,6 +66,7 @@ class Verbs:
         self.names = tuple(self._calls)
         self.byte_zero: int = table.byte_zero
         self.dot_rows: int = table.dot_rows
+        self.bundle_rows: int = table.bundle_rows
         self.skips_digits = bool(table.skips_digits)
         self.columns: list[int] = list(table.columns)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from llamacy.system import cgroups
 from llamacy.system import threads as cpu_count
 from llamacy.system.threads import (
     cgroup_quota,
     default_threads,
     physical_cores,
+    system_cores,
     windows_cores,
 )
 
@@ -81,6 +86,76 @@ class TestWindows:
 
     def test_records_may_differ_in_size(self) -> None:
         assert windows_cores(core(0b1, 0b1) + core(0b10), 0b11) == 2
+
+
+class FakeLibc:
+    """The C library of a Mac, of which sysctl tells some values."""
+
+    def __init__(self, values: dict[bytes, int]) -> None:
+        self.values = values
+
+    def sysctlbyname(
+        self, name: bytes, value: Any, size: Any, new: None, new_size: int
+    ) -> int:
+        assert size._obj.value == ctypes.sizeof(value._obj) == 4
+        if name not in self.values:
+            return -1
+        value._obj.value = self.values[name]
+        return 0
+
+
+class TestSystemsWithoutLinuxsFiles:
+    """No affinity, and nothing in /proc and /sys."""
+
+    @pytest.fixture(autouse=True)
+    def hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        for module in (cpu_count, cgroups):
+            monkeypatch.setattr(module, "read_text", self.read_nothing)
+
+    @staticmethod
+    def read_nothing(path: Path) -> str:
+        raise AssertionError(f"{path} was read")
+
+    @pytest.mark.parametrize(
+        ("values", "cores"),
+        [
+            ({b"hw.perflevel0.physicalcpu": 4, b"hw.physicalcpu": 10}, 4),
+            ({b"hw.physicalcpu": 6}, 6),
+        ],
+    )
+    def test_a_mac_has_the_cores_that_compute_fast(
+        self, values: dict[bytes, int], cores: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: FakeLibc(values))
+        assert system_cores() == default_threads() == cores
+
+    def test_cpus_count_where_nothing_tells_of_cores(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "cpu_count", lambda: 12)
+        monkeypatch.setattr(sys, "platform", "freebsd14")
+        assert default_threads() == 12
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: FakeLibc({}))
+        assert default_threads() == 12
+        monkeypatch.setattr(os, "cpu_count", lambda: None)
+        assert default_threads() == 1
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="needs an affinity that counts"
+)
+def test_linux_without_proc_counts_the_cpus_it_may_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 4, 5})
+    for module in (cpu_count, cgroups):
+        monkeypatch.setattr(module, "read_text", lambda path: "")
+    assert default_threads() == 3
 
 
 class TestQuotaVersion2:

@@ -12,7 +12,6 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.config import get_config_list
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from llamacy.generation.scheduler import MAX_ACTIVE
 from llamacy.integrations.fields import ChatFields
 from llamacy.integrations.langchain.messages import (
     last_chunk,
@@ -136,8 +135,8 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
     ) -> list[Any]:
         """Answer several conversations, decoded together.
 
-        `max_concurrency` in `config` limits how many are begun at once, by default 16,
-        the number that share a forward pass.
+        `max_concurrency` in `config` limits how many are begun at once, by default as
+        many as share a forward pass: see `max_active` of `llamacy.load`.
         """
         if not inputs:
             return []
@@ -145,7 +144,7 @@ class ChatLlamacy(BaseChatModel, LoadedModel, ChatFields):
         if configs[0].get("max_concurrency") is None:
             # LangChain's own default is a few threads for each core.
             for one in configs:
-                one["max_concurrency"] = MAX_ACTIVE
+                one["max_concurrency"] = self.loaded.engine.worker.max_active
         return super().batch(
             inputs, configs, return_exceptions=return_exceptions, **kwargs
         )

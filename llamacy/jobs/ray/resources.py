@@ -6,7 +6,7 @@ import os
 from typing import Final, NamedTuple
 
 from llamacy.arguments import checked_integer
-from llamacy.generation.scheduler import MAX_ACTIVE
+from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.jobs.packages import ray_package
 from llamacy.jobs.ray.clusters import nodes
 from llamacy.jobs.ray.worker import Origin
@@ -77,7 +77,8 @@ def memory_of(origin: Origin, n_tokens: int = USUAL_TOKENS) -> int:
     info = inspect(origin.source, quantize=options.get("quantize"))
     kv_type = options.get("kv_type") or "f16"
     n_tokens = min(n_tokens, options.get("n_ctx") or info.n_ctx_train)
-    of_others = (MAX_ACTIVE - 1) * info.kv_bytes(n_tokens, kv_type)
+    n_active = options.get("max_active") or N_ACTIVE
+    of_others = (n_active - 1) * info.kv_bytes(n_tokens, kv_type)
     return info.memory_bytes(n_tokens, kv_type) + of_others
 
 

@@ -31,6 +31,8 @@ enum {
 #define DOT_ROWS 4
 #ifndef HAS_VNNI
 #define BYTE_ZERO 0
+/* Products of codes of 7 bits or less need no signs (avx2_pairs), and of 6 or less fewer sums. */
+#define MOVED_LOOKUPS
 #endif
 
 typedef struct { __m256 lo, hi; } vf;
@@ -278,7 +280,7 @@ INLINE __m256i avx2_add_pairs(__m256i sum, __m256i pairs) {
 }
 
 /* Unsigned codes below 2^bits times int8 are summed in pairs to 16 bits without overflow:
- * 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6. */
+ * 2 * (2^bits - 1) * 127 a chunk, so 8 chunks of 4 bits fit, 4 of 5, 2 of 6, 1 of 7. */
 INLINE void avx2_dots(int rows, int room, const vi *codes, int n, const int8_t *x, size_t step, int bits, vi *sums) {
     vi pairs[DOT_ROWS];
     UNROLL for (int c = 0; c < n; c++) {
@@ -314,19 +316,18 @@ INLINE void  w_store(int16_t *to, const int8_t *q, const int8_t *fine, int bits)
         _mm256_storeu_si256((__m256i *)(to + i), _mm256_shuffle_epi8(words, order));
     }
 }
-INLINE __m256i avx2_even(__m256i bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
-INLINE __m256i avx2_odd(__m256i bytes) { return _mm256_srai_epi16(bytes, 8); }
-INLINE void  w_dots(int rows, const vi *codes, const int16_t *x, size_t step, vi *sums) {
-    UNROLL for (int c = 0; c < 8; c++)
-        UNROLL for (int odd = 0; odd < 2; odd++) {
-            const vi w = odd ? (vi){avx2_odd(codes[c].lo), avx2_odd(codes[c].hi)}
-                             : (vi){avx2_even(codes[c].lo), avx2_even(codes[c].hi)};
-            UNROLL for (int t = 0; t < rows; t++) {
-                const __m256i two = avx2_set1_four(x + t * step + 4 * c + 2 * odd);
-                sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(w.lo, two));
-                sums[t].hi = _mm256_add_epi32(sums[t].hi, _mm256_madd_epi16(w.hi, two));
-                COMPUTE(sums[t]);
-            }
+INLINE void  w_split(vi codes, vi *words) {
+    const vi high = I1_BY(_mm256_slli_epi16, codes, 8);
+    words[0] = I1_BY(_mm256_srai_epi16, high, 8);
+    words[1] = I1_BY(_mm256_srai_epi16, codes, 8);
+}
+INLINE void  w_dots(int rows, const vi *words, int n, const int16_t *x, size_t step, vi *sums) {
+    UNROLL for (int p = 0; p < n; p++)
+        UNROLL for (int t = 0; t < rows; t++) {
+            const __m256i two = avx2_set1_four(x + t * step + 2 * p);
+            sums[t].lo = _mm256_add_epi32(sums[t].lo, _mm256_madd_epi16(words[p].lo, two));
+            sums[t].hi = _mm256_add_epi32(sums[t].hi, _mm256_madd_epi16(words[p].hi, two));
+            COMPUTE(sums[t]);
         }
 }
 

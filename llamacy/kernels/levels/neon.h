@@ -18,11 +18,7 @@ enum {
     MANY_ROWS = 256,
     SLICE_UNITS = 8,            /* 256 columns: 6 KiB of a quantised panel, 16 KiB of a float one */
     FLOAT_MIN_ROWS = 8,
-#ifdef HAS_PAIRS
-    QUANT_MIN_ROWS = 8,         /* pairs take half of the instructions, a copy those of 4 rows */
-#else
-    QUANT_MIN_ROWS = 64,        /* 4 rows at a time: a copy is worth it from 16 times on */
-#endif
+    QUANT_MIN_ROWS = 8,         /* a copy takes the instructions of 4 rows */
     SPAN_PAGES = 4,
     BAND_STRIPS = 8,
     PEAK_SUMS = 6,              /* four registers each, of 32 */
@@ -35,6 +31,7 @@ enum {
 #define DOT_ROWS 4
 #define BYTE_ZERO 0
 #define SKIPS_DIGITS
+#define SUMS_BLOCKS
 
 typedef struct { float32x4_t q[4]; } vf;
 typedef struct { int8x16_t q[4]; } vi;
@@ -48,17 +45,14 @@ INLINE int8x16_t neon_bytes(int32x4_t x) { return vreinterpretq_s8_s32(x); }
 INLINE float32x4_t neon_from_f16(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
 INLINE float32x4_t neon_from_bf16(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
 /* Bytes x less `zero`: as the low bits of floats from 2^23 on, whose difference takes a quarter of the cycles
- * of a conversion, and fewer steps. */
-INLINE vf neon_from_u8(uint8x16_t x, float zero) {
-    const uint8x16_t none = vdupq_n_u8(0);
-    const uint16x8_t low = vreinterpretq_u16_u8(vzip1q_u8(x, none)), high = vreinterpretq_u16_u8(vzip2q_u8(x, none));
-    const uint16x8_t top = vdupq_n_u16(0x4B00);
-    const float32x4_t start = vdupq_n_f32(0x1p23f + zero);
-    return (vf){{vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(low, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(low, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip1q_u16(high, top)), start),
-                 vsubq_f32(vreinterpretq_f32_u16(vzip2q_u16(high, top)), start)}};
+ * of a conversion. */
+INLINE float32x4_t neon_quarter_from_u8(uint8x16_t x, int i, float zero) {
+    const uint8x16x2_t bytes = {{x, vdupq_n_u8(0x4B)}};
+    const uint8_t at = (uint8_t)(4 * i);
+    const uint8x16_t order = {at, 255, 255, 16, at + 1, 255, 255, 16, at + 2, 255, 255, 16, at + 3, 255, 255, 16};
+    return vsubq_f32(vreinterpretq_f32_u8(vqtbl2q_u8(bytes, order)), vdupq_n_f32(0x1p23f + zero));
 }
+INLINE vf neon_from_u8(uint8x16_t x, float zero) F_QUARTERS(neon_quarter_from_u8(x, i, zero))
 /* 2^e by its exponent bits, in two factors so that a subnormal result survives. */
 INLINE float32x4_t neon_scale2(float32x4_t x, float32x4_t e) {
     const int32x4_t whole = vcvtnq_s32_f32(e), half = vshrq_n_s32(whole, 1), rest = vsubq_s32(whole, half);
@@ -135,6 +129,13 @@ INLINE vf    f_from_i(vi a) F_QUARTERS(vcvtq_f32_s32(neon_words(a.q[i])))
 /* A sum that began as the bits of 1.5 * 2^23 is those of a float, larger by that: a subtraction takes a
  * quarter of the cycles of a conversion on Neoverse N1 and N2. */
 #define SUM_BIAS 0x4B400000
+/* Loaded for each sum, beside products, by pipelines that they leave idle; a copy of a register would take
+ * turns with them. */
+INLINE int8x16_t neon_bias(void) {
+    static const int32_t bias[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
+    return neon_bytes(*(const volatile int32x4_t *)bias);
+}
+INLINE vi    i_bias(void) I_QUARTERS(neon_bias())
 INLINE vf    f_from_sum(vi a) F_QUARTERS(vsubq_f32(vreinterpretq_f32_s8(a.q[i]), vdupq_n_f32(0x1.8p23f)))
 INLINE void  f_store_f16(void *p, vf a) {
     QUARTERS vst1_u16((uint16_t *)p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(a.q[i])));
@@ -199,5 +200,37 @@ INLINE void  i_dots(int rows, const vi *codes, int n, const int8_t *x, size_t st
             }
     }
 }
+
+/* Bundles of 4 rows, each row in a register of its own, which meet a quarter of 4 chunks: a part. */
+#ifndef BUNDLE_ROWS
+#define BUNDLE_ROWS 4
+
+INLINE void  p_join(const vf *rows, vf *parts) {
+    UNROLL for (int part = 0; part < 4; part++)
+        QUARTERS parts[part].q[i] = rows[i].q[part];
+}
+INLINE void  p_part(const vf *parts, vf *rows) { p_join(parts, rows); }
+INLINE void  p_codes(const vi *chunks, int zero, vi *parts) {
+    UNROLL for (int part = 0; part < 4; part++)
+        QUARTERS parts[part].q[i] = zero ? vsubq_s8(chunks[i].q[part], vdupq_n_s8((int8_t)zero)) : chunks[i].q[part];
+}
+INLINE vf    p_values(const float *p) {
+    const float32x4_t x = vld1q_f32(p);
+    return (vf){{vdupq_laneq_f32(x, 0), vdupq_laneq_f32(x, 1), vdupq_laneq_f32(x, 2), vdupq_laneq_f32(x, 3)}};
+}
+INLINE vf    p_outputs(const vf *joined) F_QUARTERS(joined->q[0])
+INLINE vi    p_dots(vi sums, vi codes, const int8_t *x) {
+    QUARTERS {
+        const int8x16_t row = vld1q_s8(x + 16 * i);
+        int32x4_t s = neon_words(sums.q[i]);
+        s = NEON_DOT(s, codes.q[0], row, 0);
+        s = NEON_DOT(s, codes.q[1], row, 1);
+        s = NEON_DOT(s, codes.q[2], row, 2);
+        s = NEON_DOT(s, codes.q[3], row, 3);
+        sums.q[i] = neon_bytes(s);
+    }
+    return sums;
+}
+#endif
 
 #endif

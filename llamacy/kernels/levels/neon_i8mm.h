@@ -1,4 +1,4 @@
-/* The verbs of neon.h, those of pairs of rows with matrix products of bytes (smmla), and those
+/* The verbs of neon.h, those of bundles of 2 rows with matrix products of bytes (smmla), and those
  * of bfloat16 with its dot and matrix products (bfdot, bfmmla): a matrix of 2 x 2 sums fills a
  * register. */
 #ifndef LLAMACY_NEON_I8MM_H
@@ -6,7 +6,7 @@
 
 #define LEVEL_NAME "neon_i8mm"
 #define HAS_DOTS
-#define HAS_PAIRS
+#define BUNDLE_ROWS 2
 #define HAS_BF16
 #include "levels/neon.h"
 #include "levels/tile.h"
@@ -21,39 +21,27 @@ INLINE float32x4_t neon_high_halves(float32x4_t a, float32x4_t b) {
     return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
 }
 
-INLINE void  p_codes(vi a, vi b, int zero, vi *low, vi *high) {
+INLINE void  p_codes(const vi *chunks, int zero, vi *parts) {
     const int8x16_t moved = vdupq_n_s8((int8_t)zero);
     UNROLL for (int i = 0; i < 4; i++) {
-        vi *half = i < 2 ? low : high;
-        half->q[2 * i % 4] = vsubq_s8(neon_zip1_words(a.q[i], b.q[i]), moved);
-        half->q[2 * i % 4 + 1] = vsubq_s8(neon_zip2_words(a.q[i], b.q[i]), moved);
+        parts[i / 2].q[2 * i % 4] = vsubq_s8(neon_zip1_words(chunks[0].q[i], chunks[1].q[i]), moved);
+        parts[i / 2].q[2 * i % 4 + 1] = vsubq_s8(neon_zip2_words(chunks[0].q[i], chunks[1].q[i]), moved);
     }
 }
-INLINE void  p_join(vf a, vf b, vf *low, vf *high) {
-    UNROLL for (int i = 0; i < 2; i++) {
-        low->q[2 * i] = neon_low_halves(a.q[i], b.q[i]);
-        low->q[2 * i + 1] = neon_high_halves(a.q[i], b.q[i]);
-        high->q[2 * i] = neon_low_halves(a.q[2 + i], b.q[2 + i]);
-        high->q[2 * i + 1] = neon_high_halves(a.q[2 + i], b.q[2 + i]);
+INLINE void  p_join(const vf *rows, vf *parts) {
+    UNROLL for (int i = 0; i < 4; i++) {
+        parts[i / 2].q[2 * i % 4] = neon_low_halves(rows[0].q[i], rows[1].q[i]);
+        parts[i / 2].q[2 * i % 4 + 1] = neon_high_halves(rows[0].q[i], rows[1].q[i]);
     }
 }
-INLINE void  p_part(vf low, vf high, vf *a, vf *b) {
-    UNROLL for (int i = 0; i < 2; i++) {
-        a->q[i] = neon_low_halves(low.q[2 * i], low.q[2 * i + 1]);
-        b->q[i] = neon_high_halves(low.q[2 * i], low.q[2 * i + 1]);
-        a->q[2 + i] = neon_low_halves(high.q[2 * i], high.q[2 * i + 1]);
-        b->q[2 + i] = neon_high_halves(high.q[2 * i], high.q[2 * i + 1]);
+INLINE void  p_part(const vf *parts, vf *rows) {
+    UNROLL for (int i = 0; i < 4; i++) {
+        rows[0].q[i] = neon_low_halves(parts[i / 2].q[2 * i % 4], parts[i / 2].q[2 * i % 4 + 1]);
+        rows[1].q[i] = neon_high_halves(parts[i / 2].q[2 * i % 4], parts[i / 2].q[2 * i % 4 + 1]);
     }
 }
 INLINE vf    p_values(const float *p) F_QUARTERS(vld1q_f32(p))
-/* Loaded for each sum, beside products, by pipelines that they leave idle; a copy of a register would take
- * turns with them. */
-INLINE vi    p_start(void) {
-    static const int32_t start[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
-    vi y;
-    QUARTERS y.q[i] = neon_bytes(*(const volatile int32x4_t *)start);
-    return y;
-}
+INLINE vf    p_outputs(const vf *joined) { return *joined; }
 INLINE vi    p_dots(vi sums, vi codes, const int8_t *x) {
     const int8x16_t rows = vld1q_s8(x);
     QUARTERS sums.q[i] = neon_bytes(vmmlaq_s32(neon_words(sums.q[i]), rows, codes.q[i]));

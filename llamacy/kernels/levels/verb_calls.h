@@ -48,7 +48,7 @@ INLINE void turn_of(const verb_memory *m) {
     UNROLL for (int i = 0; i < 16; i++) f_store((float *)m->out + 16 * i, rows[i]);
 }
 
-/* i_dots and w_dots: n is rows, chunks, the step of x, and bits; a codes, b activations. */
+/* i_dots and w_dots: n is rows, chunks (of words), the step of x, and bits; a codes, b activations. */
 INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
     vi codes[8], sums[DOT_ROWS];
     if (m->n[0] != rows || m->n[1] != n_chunks || m->n[3] != bits) return;
@@ -106,27 +106,32 @@ INLINE void dots_of(const verb_memory *m, int rows, int n_chunks, int bits) {
                DOTS_OF_BITS(6); DOTS_OF_BITS(8))
 
 #ifdef SUM_BIAS
-INLINE vi biased(vi sums) {
-    const int32_t bias = SUM_BIAS;
-    return i_add(sums, i_start(&bias, 0));
-}
-#define EACH_SUM_VERB(do) do(f_from_sum, F_OUT(f_from_sum(biased(IA))))
+#define EACH_SUM_VERB(do)                                                                 \
+    do(f_from_sum, F_OUT(f_from_sum(i_add(IA, i_bias()))))                                \
+    do(i_bias, I_OUT(i_bias()))
 #else
 #define EACH_SUM_VERB(do)
 #endif
 
 #ifdef WORD_COLUMNS
-INLINE void word_dots_of(const verb_memory *m, int rows) {
-    vi codes[8], sums[DOT_ROWS];
-    if (m->n[0] != rows) return;
-    for (int c = 0; c < 8; c++) codes[c] = i_load((const uint8_t *)m->a + 64 * c);
+INLINE void split_of(const verb_memory *m) {
+    vi words[2];
+    w_split(IA, words);
+    UNROLL for (int i = 0; i < 2; i++) put_bytes((uint8_t *)m->out + 64 * i, words[i]);
+}
+INLINE void word_dots_of(const verb_memory *m, int rows, int n) {
+    vi words[16], sums[DOT_ROWS];
+    if (m->n[0] != rows || m->n[1] != n) return;
+    for (int p = 0; p < n; p++) words[p] = i_load((const uint8_t *)m->a + 64 * p);
     UNROLL for (int t = 0; t < rows; t++) sums[t] = i_load((const uint8_t *)m->out + 64 * t);
-    w_dots(rows, codes, (const int16_t *)m->b, (size_t)m->n[1], sums);
+    w_dots(rows, words, n, (const int16_t *)m->b, (size_t)m->n[2], sums);
     UNROLL for (int t = 0; t < rows; t++) put_bytes((uint8_t *)m->out + 64 * t, sums[t]);
 }
+#define WORD_DOTS_OF(n) word_dots_of(m, 1, n); if (DOT_ROWS > 1) word_dots_of(m, DOT_ROWS, n)
 #define EACH_WORD_VERB(do)                                                                           \
     do(w_store, w_store((int16_t *)m->out, (const int8_t *)m->a, (const int8_t *)m->b, 8))           \
-    do(w_dots, word_dots_of(m, 1); if (DOT_ROWS > 1) word_dots_of(m, DOT_ROWS))
+    do(w_split, split_of(m))                                                                         \
+    do(w_dots, WORD_DOTS_OF(2); WORD_DOTS_OF(8); WORD_DOTS_OF(16))
 #else
 #define EACH_WORD_VERB(do)
 #endif
@@ -172,34 +177,33 @@ INLINE void table_sums_of(const verb_memory *m) {
 #define EACH_TABLE_VERB(do)
 #endif
 
-#ifdef HAS_PAIRS
-INLINE void join_of(const verb_memory *m) {
-    vf low, high;
-    p_join(FA, FB, &low, &high);
-    f_store((float *)m->out, low);
-    f_store((float *)m->out + 16, high);
-}
-INLINE void part_of(const verb_memory *m) {
-    vf a, b;
-    p_part(FA, FB, &a, &b);
-    f_store((float *)m->out, a);
-    f_store((float *)m->out + 16, b);
+#ifdef BUNDLE_ROWS
+INLINE void joined_of(const verb_memory *m, int joins) {
+    vf from[BUNDLE_ROWS], to[BUNDLE_ROWS];
+    UNROLL for (int t = 0; t < BUNDLE_ROWS; t++) from[t] = f_load((const float *)m->a + 16 * t);
+    if (joins) p_join(from, to);
+    else p_part(from, to);
+    UNROLL for (int t = 0; t < BUNDLE_ROWS; t++) f_store((float *)m->out + 16 * t, to[t]);
 }
 INLINE void codes_of(const verb_memory *m) {
-    vi low, high;
-    p_codes(IA, IB, m->n[0], &low, &high);
-    put_bytes(m->out, low);
-    put_bytes((uint8_t *)m->out + 64, high);
+    vi chunks[BUNDLE_ROWS], parts[BUNDLE_ROWS];
+    UNROLL for (int c = 0; c < BUNDLE_ROWS; c++) chunks[c] = i_load((const uint8_t *)m->a + 64 * c);
+    p_codes(chunks, m->n[0], parts);
+    UNROLL for (int part = 0; part < BUNDLE_ROWS; part++) put_bytes((uint8_t *)m->out + 64 * part, parts[part]);
 }
-#define EACH_PAIRED_VERB(do)                                                              \
-    do(p_join, join_of(m))                                                                \
-    do(p_part, part_of(m))                                                                \
+INLINE vf outputs_of(const verb_memory *m) {
+    vf joined = FA;
+    return p_outputs(&joined);
+}
+#define EACH_BUNDLE_VERB(do)                                                              \
+    do(p_join, joined_of(m, 1))                                                                \
+    do(p_part, joined_of(m, 0))                                                                \
     do(p_codes, codes_of(m))                                                              \
     do(p_values, F_OUT(p_values((const float *)m->a)))                                    \
-    do(p_start, F_OUT(f_from_sum(i_add(p_start(), IA))))                                  \
+    do(p_outputs, F_OUT(outputs_of(m)))                                                   \
     do(p_dots, I_OUT(p_dots(i_load(m->out), IA, (const int8_t *)m->b)))
 #else
-#define EACH_PAIRED_VERB(do)
+#define EACH_BUNDLE_VERB(do)
 #endif
 
 #ifdef HAS_BF16
@@ -242,7 +246,7 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 
 #define EACH_CALL(do)                                                                     \
     EACH_VERB(do) EACH_SUM_VERB(do) EACH_WORD_VERB(do) EACH_FIXED_VERB(do) EACH_TABLE_VERB(do) \
-    EACH_PAIRED_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
+    EACH_BUNDLE_VERB(do) EACH_BF16_VERB(do) EACH_PAIR_VERB(do) EACH_TILE_VERB(do)
 /* cold: they are to be small, not fast */
 #define DEFINE_CALL(name, body) static __attribute__((cold)) void call_##name(const verb_memory *m) { (void)m; body; }
 EACH_CALL(DEFINE_CALL)
@@ -252,18 +256,21 @@ static const verb_call VERB_CALLS[] = {EACH_CALL(LIST_CALL){NULL, NULL}};
 /* The verbs of a level, and the constants on which their meaning depends. */
 typedef struct {
     const verb_call *calls;
-    int byte_zero, dot_rows, skips_digits;
+    int byte_zero, dot_rows, bundle_rows, skips_digits;
     int columns[4]; /* of the words of w_store() */
 } verb_table;
 
 #ifndef WORD_COLUMNS
 #define WORD_COLUMNS 0, 1, 2, 3
 #endif
+#ifndef BUNDLE_ROWS
+#define BUNDLE_ROWS 0
+#endif
 #ifdef SKIPS_DIGITS
 enum { DIGITS_ARE_SKIPPED = 1 };
 #else
 enum { DIGITS_ARE_SKIPPED = 0 };
 #endif
-static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, DIGITS_ARE_SKIPPED, {WORD_COLUMNS}};
+static const verb_table VERB_TABLE = {VERB_CALLS, BYTE_ZERO, DOT_ROWS, BUNDLE_ROWS, DIGITS_ARE_SKIPPED, {WORD_COLUMNS}};
 
 #endif

@@ -109,6 +109,7 @@ SIZE(QUANT_MIN_ROWS, QUANT_MIN_ROWS > 0,           "rows from which quantised we
 /* --- a level may convert sums of one digit in fewer cycles than other int32 ------------- */
 
 #ifdef SUM_BIAS /* which such sums begin with */
+VERB(vi,    i_bias,       (void));                    /* SUM_BIAS in all 16 */
 VERB(vf,    f_from_sum,   (vi a));                    /* from 16 int32, less SUM_BIAS; then below 2^22 */
 #endif
 
@@ -117,8 +118,12 @@ VERB(vf,    f_from_sum,   (vi a));                    /* from 16 int32, less SUM
 #ifdef WORD_COLUMNS /* a permutation of 0 1 2 3: the order of columns within a chunk's words */
 VERB(void,  w_store,      (int16_t *to, const int8_t *q, const int8_t *fine, int bits)); /* 32 words
                                                            2^bits q[i] + fine[i], so ordered */
-VERB(void,  w_dots,       (int rows, const vi *codes, const int16_t *x, size_t step, vi *sums)); /* as i_dots,
-                                                           of 8 chunks of int8 codes and words so ordered */
+VERB(void,  w_split,      (vi codes, vi *words));     /* a chunk of int8 codes to two of words, so ordered:
+                                                           lane r of words[i] has columns 2i and 2i + 1 of row r */
+VERB(void,  w_dots,       (int rows, const vi *words, int n, const int16_t *x, size_t step, vi *sums)); /* for t <
+                                                           rows, lane r of sums[t] grows by the sum over p < n of
+                                                           both words of lane r of words[p] times x[t step + 2p],
+                                                           x[... + 1] */
 #endif
 
 /* --- a level may have dot products of words, for 16-bit floats (fixed.h) --------------- */
@@ -146,21 +151,26 @@ VERB(void,  l_tables,     (uint8_t *tables, const int8_t *x)); /* tables of 32 a
 VERB(void,  l_sums,       (int units, const uint8_t *planes, const uint8_t *tables, vi *sums));
 #endif
 
-/* --- a level may multiply pairs of rows (many_rows_pairs.h) ----------------------------- */
+/* --- a level may multiply bundles of rows (many_rows_bundles.h) -------------------------- */
 
-/* Half a panel's sums of two rows, a and b: lanes 4i, 4i + 1 are outputs 2i, 2i + 1 of row a, and
- * lanes 4i + 2, 4i + 3 those of row b. low: outputs 0 .. 7, high: 8 .. 15. */
-#ifdef HAS_PAIRS
-VERB(void,  p_join,       (vf a, vf b, vf *low, vf *high)); /* 16 outputs of each row, in such lanes */
-VERB(void,  p_part,       (vf low, vf high, vf *a, vf *b)); /* and back */
-VERB(void,  p_codes,      (vi a, vi b, int zero, vi *low, vi *high)); /* chunks of 4 columns to 8 columns of half the
-                                                           outputs, less zero */
-VERB(vf,    p_values,     (const float *p));          /* lane j is p[j % 4]: a number a row, each twice */
-VERB(vi,    p_start,      (void));                    /* SUM_BIAS in all 16 */
-VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums grow by codes of p_codes times 8
-                                                           activations of row a, and of row b after them */
+/* A part is 16 / BUNDLE_ROWS outputs of a panel, times the rows of a bundle. Its lanes, of 4 registers: with
+ * 2 rows lanes 4i, 4i + 1 are outputs 2i, 2i + 1 of the first and lanes 4i + 2, 4i + 3 of the second; with 4
+ * rows lanes 4t .. 4t + 3 are the outputs of row t. */
+#ifdef BUNDLE_ROWS
+VERB(void,  p_join,       (const vf *rows, vf *parts)); /* 16 outputs of each row, in such lanes */
+VERB(void,  p_part,       (const vf *parts, vf *rows)); /* and back */
+VERB(void,  p_codes,      (const vi *chunks, int zero, vi *parts)); /* BUNDLE_ROWS chunks of 4 columns to those columns
+                                                           of each part's outputs, less zero */
+VERB(vf,    p_values,     (const float *p));          /* a number for each row, in its lanes: of 4 at p, as many a row
+                                                           as the bundle has fewer rows */
+VERB(vf,    p_outputs,    (const vf *joined));        /* a part that is the same for all rows */
+VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums of a part grow by codes of p_codes times
+                                                           4 BUNDLE_ROWS activations of each row, row by row */
+#if BUNDLE_ROWS != 2 && BUNDLE_ROWS != 4
+#error "BUNDLE_ROWS must be 2 or 4"
+#endif
 #if BYTE_ZERO || !defined(SUM_BIAS)
-#error "a level that HAS_PAIRS multiplies signed bytes, and defines SUM_BIAS"
+#error "a level with BUNDLE_ROWS multiplies signed bytes, and defines SUM_BIAS"
 #endif
 #endif
 

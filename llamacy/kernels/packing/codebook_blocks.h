@@ -2,7 +2,7 @@
  *
  * A codebook is rows of digits, one a byte: the values that 8 columns (4 in IQ3) may have
  * together, called points. An index has 8, 9, 10 or 11 bits, and the type's codebook a point
- * for each. The digits and a sign beside them are the codes: indices of LOOKUP, except in
+ * for each. The digits and a sign beside them are the codes: indices of LOOKUP_TABLES, except in
  * IQ1_S, whose digits are values and whose sign, one for 32 columns, is in the minimum.
  *
  * Below, c counts the words of unit u, four columns each, and e its groups of eight.

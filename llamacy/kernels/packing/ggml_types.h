@@ -3,8 +3,7 @@
 #ifndef LLAMACY_GGML_TYPES_H
 #define LLAMACY_GGML_TYPES_H
 
-#include "packing/packed.h"
-#include "levels/compiler.h"
+#include "packing/words.h"
 
 /* name, columns and bytes of a block, packed form; types without blocks first. */
 #define EACH_GGML_TYPE(do)                                                                \
@@ -37,11 +36,9 @@ INLINE size_t ggml_row_bytes(ggml_type type, size_t k) {
     return k / (size_t)GGML_TYPES[type].columns * (size_t)GGML_TYPES[type].bytes;
 }
 
-enum { WORDS = UNIT_COLS / 4 };
-
 /* One unit of a panel, taken apart. */
 typedef struct {
-    uint32_t codes[WORDS][PANEL_ROWS]; /* byte j of codes[c][n]: column 4c + j of row n */
+    words4 low[PANEL_ROWS], high[PANEL_ROWS]; /* of each row, the lower and the higher bits of codes */
     uint8_t scales[4][PANEL_ROWS];     /* the scale plane's bytes: of the groups, then their minima; */
     uint16_t halves[2][PANEL_ROWS];    /* or float16 scale and minimum, of the unit or of its 256 columns */
 } panel_unit;

@@ -42,7 +42,7 @@
  * Within a unit all groups' scales come first, then all groups' minima; likewise
  * the super scale before the super minimum.
  *
- * Codes of 3 or 4 bits may be indices of a table of values, LOOKUP. A packed form is not
+ * Codes of 3 or 4 bits may be indices of a table of values, LOOKUP_TABLES. A packed form is not
  * one of ggml's types: types whose blocks hold the same values in different ways share a form.
  *
  * Floats (F32, F16, BF16) have no scales: K times 16 values, column k of 16 rows.
@@ -82,7 +82,7 @@ typedef struct {
     int groups;      /* scales a unit: 1 for groups of 32 columns, 2 for 16 */
     int units;       /* that share their scales */
     scale_form scales;
-    int lookup;      /* codes are indices of LOOKUP[lookup - 1]; 0: they are values */
+    int lookup;      /* codes are indices of table lookup - 1; 0: they are values */
     int digits;      /* int8 digits of the activations they are multiplied by: see digits.h */
 } pack_traits;
 
@@ -115,16 +115,23 @@ static const pack_traits PACK_TRAITS[PACK_COUNT] = {
 };
 
 /* Values of codes that are not evenly spaced. Of the last four tables the high bit of a
- * code is a sign, and the others a digit of a codebook; values are in units of scales with
- * SCALE_U4. */
-static const int8_t LOOKUP[6][16] = {
-    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, /* IQ4 */
-    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}, /* E2M1, doubled */
-    {8, 25, 43, 0, -8, -25, -43, 0}, /* IQ2 */
-    {8, 24, 40, 56, 72, 88, 104, 124, -8, -24, -40, -56, -72, -88, -104, -124}, /* IQ3_XXS, doubled */
-    {8, 24, 40, 56, 72, 88, 104, 120, -8, -24, -40, -56, -72, -88, -104, -120}, /* IQ3_S, times 8 */
-    {-7, 1, 9, 0, -9, -1, 7, 0}, /* IQ1_M, in eighths: 8 * (digit - 1) + 1, or - 1 */
-};
+ * code is a sign, and the others a digit of a codebook. Levels may want them moved, by a zero for
+ * each table (products/unpack.h). */
+#define MOVED(z, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)                                                \
+    {(int8_t)((a) + (z)), (int8_t)((b) + (z)), (int8_t)((c) + (z)), (int8_t)((d) + (z)), (int8_t)((e) + (z)), \
+     (int8_t)((f) + (z)), (int8_t)((g) + (z)), (int8_t)((h) + (z)), (int8_t)((i) + (z)), (int8_t)((j) + (z)), \
+     (int8_t)((k) + (z)), (int8_t)((l) + (z)), (int8_t)((m) + (z)), (int8_t)((n) + (z)), (int8_t)((o) + (z)), \
+     (int8_t)((p) + (z))}
+#define LOOKUP_TABLES(iq4, e2m1, iq2, iq3_xxs, iq3_s, iq1_m)                                               \
+    MOVED(iq4, -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113),                  \
+    MOVED(e2m1, 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12), /* doubled */                    \
+    MOVED(iq2, 8, 25, 43, 0, -8, -25, -43, 0, 0, 0, 0, 0, 0, 0, 0, 0),                                     \
+    MOVED(iq3_xxs, 2, 6, 10, 14, 18, 22, 26, 31, -2, -6, -10, -14, -18, -22, -26, -31), /* halved */       \
+    MOVED(iq3_s, 1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15),                            \
+    MOVED(iq1_m, -7, 1, 9, 0, -9, -1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0) /* in eighths: 8 (digit - 1) +- 1 */
+
+/* Scales with SCALE_U4 are of values of IQ2: how many of these a value of the table is. */
+static const float LOOKUP_UNITS[6] = {1, 1, 1, 4, 8, 1};
 
 /* INLINE, here and below: clang would call these functions for every unit, and a call leaves
  * no vector in its register. */

@@ -1,9 +1,9 @@
 /* From ggml's blocks to packed panels (packed.h).
  *
- * A row of a GGUF tensor is a run of blocks of 32 to 256 columns. read_word() and
- * read_scales() take 32 columns of one row apart, four codes at a time as the bytes of a
- * word; write_codes() puts those of 16 rows together again, the rows side by side. Block
- * layouts: ggml's specification of its types.
+ * A row of a GGUF tensor is a run of blocks of 32 to 256 columns. read_words() and
+ * read_scales() take 32 columns of one row apart, four codes as the bytes of a word and four
+ * words at a time; write_codes() puts those of 16 rows together again, the rows side by side.
+ * Block layouts: ggml's specification of its types.
  *
  * `type` is a constant in every call: each type gets a loop of its own.
  */
@@ -73,37 +73,61 @@ INLINE uint32_t read_tq1_word(const uint8_t *block, int u, int c) {
     return read_trits(block + 48, (column - 240) / 4);
 }
 
-/* Codes 4c .. 4c + 3 of unit u of a block; blocks of 32 columns have only unit 0. */
+/* Codes 4c .. 4c + 3 of unit u of a block, of types that hold those of four chunks in different ways. */
 INLINE uint32_t read_word(ggml_type type, const uint8_t *block, int u, int c) {
-    /* where 32 columns share their bytes with others: of 64 columns in nibbles, of 128 in crumbs */
-    const int nibbles = 32 * (u / 2) + 4 * c, crumbs = 32 * (u / 4) + 4 * c;
-    /* where they are on their own: column 4c + 16 above column 4c */
-    const int own = 4 * (c % 4), high = 4 * (c / 4);
     switch (type) {
-    case GGML_Q8_0: return read_u32(block + 2 + 4 * c);
-    case GGML_Q4_0:
-    case GGML_IQ4_NL: return field(read_u32(block + 2 + own), high, 4);
-    case GGML_Q4_1: return field(read_u32(block + 4 + own), high, 4);
-    case GGML_Q5_0: return field(read_u32(block + 6 + own), high, 4) | spread(read_u32(block + 2) >> 4 * c) << 4;
-    case GGML_Q5_1: return field(read_u32(block + 8 + own), high, 4) | spread(read_u32(block + 4) >> 4 * c) << 4;
-    case GGML_MXFP4: return field(read_u32(block + 1 + own), high, 4);
-    case GGML_Q2_K: return field(read_u32(block + 16 + crumbs), 2 * (u % 4), 2);
-    case GGML_Q3_K:
-        return field(read_u32(block + 32 + crumbs), 2 * (u % 4), 2) | field(read_u32(block + 4 * c), u, 1) << 2;
-    case GGML_Q4_K: return field(read_u32(block + 16 + nibbles), 4 * (u % 2), 4);
-    case GGML_Q5_K:
-        return field(read_u32(block + 48 + nibbles), 4 * (u % 2), 4) | field(read_u32(block + 16 + 4 * c), u, 1) << 4;
-    case GGML_Q6_K:
-        return field(read_u32(block + 64 * (u / 4) + 32 * (u % 2) + 4 * c), u % 4 < 2 ? 0 : 4, 4) |
-               field(read_u32(block + 128 + crumbs), 2 * (u % 4), 2) << 4;
-    case GGML_IQ4_XS: return field(read_u32(block + 8 + 16 * u + own), high, 4);
     case GGML_TQ1_0: return read_tq1_word(block, u, c);
-    case GGML_TQ2_0: return field(read_u32(block + crumbs), 2 * (u % 4), 2);
     case GGML_Q1_0: return spread((uint32_t)block[2 + 4 * u + c / 2] >> 4 * (c % 2));
     case GGML_Q2_0: return spread_crumbs(block[2 + 8 * u + c]);
     case GGML_NVFP4: return field(read_nvfp4_word(block, u, c), 4 * (c / 2 % 2), 4);
     default: return 0;
     }
+}
+
+/* The fifth bits of codes of Q5_0 and Q5_1: 16 of 32, from number 16 half on. */
+INLINE words4 read_fifth_bits(const uint8_t *bits, int half) {
+    const uint32_t both = (uint32_t)read_u16(bits + 2 * half);
+    const words4 words = {spread(both), spread(both >> 4), spread(both >> 8), spread(both >> 12)};
+    return words << 4;
+}
+
+/* Codes 16 half .. 16 half + 15 of unit u of a block; blocks of 32 columns have only unit 0. */
+INLINE words4 read_words(ggml_type type, const uint8_t *block, int u, int half) {
+    /* where 32 columns share their bytes with others: of 64 columns in nibbles, of 128 in crumbs */
+    const int at = 16 * half, nibbles = 32 * (u / 2) + at, crumbs = 32 * (u / 4) + at;
+    /* where they are on their own, column 16 above column 0 */
+    const int high = 4 * half;
+    uint32_t words[4];
+    switch (type) {
+    case GGML_Q8_0: return load_words(block + 2 + at);
+    case GGML_Q4_0:
+    case GGML_IQ4_NL: return fields(load_words(block + 2), high, 4);
+    case GGML_Q4_1: return fields(load_words(block + 4), high, 4);
+    case GGML_Q5_0: return fields(load_words(block + 6), high, 4) | read_fifth_bits(block + 2, half);
+    case GGML_Q5_1: return fields(load_words(block + 8), high, 4) | read_fifth_bits(block + 4, half);
+    case GGML_MXFP4: return fields(load_words(block + 1), high, 4);
+    case GGML_Q2_K: return fields(load_words(block + 16 + crumbs), 2 * (u % 4), 2);
+    case GGML_Q3_K:
+        return fields(load_words(block + 32 + crumbs), 2 * (u % 4), 2) | fields(load_words(block + at), u, 1) << 2;
+    case GGML_Q4_K: return fields(load_words(block + 16 + nibbles), 4 * (u % 2), 4);
+    case GGML_Q5_K:
+        return fields(load_words(block + 48 + nibbles), 4 * (u % 2), 4) | fields(load_words(block + 16 + at), u, 1) << 4;
+    case GGML_Q6_K:
+        return fields(load_words(block + 64 * (u / 4) + 32 * (u % 2) + at), u % 4 < 2 ? 0 : 4, 4) |
+               fields(load_words(block + 128 + crumbs), 2 * (u % 4), 2) << 4;
+    case GGML_IQ4_XS: return fields(load_words(block + 8 + 16 * u), high, 4);
+    case GGML_TQ2_0: return fields(load_words(block + crumbs), 2 * (u % 4), 2);
+    default:
+        UNROLL for (int c = 0; c < 4; c++) words[c] = read_word(type, block, u, 4 * half + c);
+        return load_words((const uint8_t *)words);
+    }
+}
+
+/* The same of a type with a codebook. */
+INLINE words4 read_points(ggml_type type, const uint8_t *codebook, const uint8_t *block, int u, int half) {
+    uint32_t words[4];
+    UNROLL for (int c = 0; c < 4; c++) words[c] = read_point(type, codebook, block, u, 4 * half + c);
+    return load_words((const uint8_t *)words);
 }
 
 /* Scales of unit u of a block, to row n. */
@@ -141,37 +165,47 @@ INLINE void read_scales(ggml_type type, const uint8_t *block, int u, int n, pane
     out->halves[1][n] = read_u16(block + 2);
 }
 
-/* A plane of `bits` a code, from bit `first` of the codes on. Vector i takes chunks
- * i, i + bits, i + 2 bits ..., each above the one before. */
-INLINE void write_plane(int bits, int first, const panel_unit *unit, uint8_t *plane) {
+/* A row's codes, chunks 4 to 7 above chunks 0 to 3: the lower halves of bytes, and what is above them. */
+INLINE void set_row(int bits, int n, words4 first, words4 second, panel_unit *unit) {
+    if (bits == 8) {
+        unit->low[n] = first, unit->high[n] = second;
+        return;
+    }
+    unit->low[n] = fields(first, 0, 4) | fields(second, 0, 4) << 4;
+    if (bits > 4) unit->high[n] = fields(first, 4, bits - 4) | fields(second, 4, bits - 4) << 4;
+}
+
+/* A plane of `bits` a code, 1 or 2, from bit `from` on of the half bytes of four vectors. Vector i
+ * takes chunks i, i + bits, i + 2 bits ..., each above the one before. */
+INLINE void write_plane(int bits, int from, const uint32_t vectors[4][PANEL_ROWS], uint8_t *plane) {
+    const uint32_t mask = bits == 1 ? 0x11111111u : 0x33333333u;
     UNROLL for (int i = 0; i < bits; i++) {
         uint32_t vector[PANEL_ROWS];
         for (int n = 0; n < PANEL_ROWS; n++) {
             uint32_t word = 0;
-            UNROLL for (int f = 0; f < 8 / bits; f++)
-                word |= field(unit->codes[i + f * bits][n], first, bits) << f * bits;
+            UNROLL for (int c = i; c < 4; c += bits) word |= (vectors[c][n] >> from & mask) << (c - i);
             vector[n] = word;
         }
         memcpy(plane + 64 * i, vector, sizeof vector);
     }
 }
 
+/* The vectors of one unit's codes. */
 INLINE void write_codes(int bits, const panel_unit *unit, uint8_t *codes) {
+    uint32_t low[4][PANEL_ROWS], high[4][PANEL_ROWS];
+    turn_words(unit->low, low);
+    if (bits > 4) turn_words(unit->high, high);
     switch (bits) {
+    case 1: write_plane(1, 0, low, codes); break;
+    case 2: write_plane(2, 0, low, codes); break;
     case 3:
-        write_plane(2, 0, unit, codes);
-        write_plane(1, 2, unit, codes + 128);
-        break;
-    case 5:
-        write_plane(4, 0, unit, codes);
-        write_plane(1, 4, unit, codes + 256);
-        break;
-    case 6:
-        write_plane(4, 0, unit, codes);
-        write_plane(2, 4, unit, codes + 256);
+        write_plane(2, 0, low, codes);
+        write_plane(1, 2, low, codes + 128);
         break;
     default:
-        write_plane(bits, 0, unit, codes);
+        memcpy(codes, low, sizeof low);
+        if (bits == 8) memcpy(codes + 256, high, sizeof high);
+        else if (bits > 4) write_plane(bits - 4, 0, high, codes + 256);
     }
 }
 
@@ -198,13 +232,15 @@ INLINE void pack_quant_panel(ggml_type type, const uint8_t *codebook, const uint
         const int u = (int)(i % per_block);
         for (int n = 0; n < n_rows; n++) {
             const uint8_t *block = src + (size_t)n * row_bytes + i / per_block * (size_t)GGML_TYPES[type].bytes;
+            words4 words[2];
             if (has_codebook(type)) {
-                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_point(type, codebook, block, u, c);
+                UNROLL for (int i = 0; i < 2; i++) words[i] = read_points(type, codebook, block, u, i);
                 read_point_scales(type, block, u, n, &unit);
             } else {
-                UNROLL for (int c = 0; c < WORDS; c++) unit.codes[c][n] = read_word(type, block, u, c);
+                UNROLL for (int i = 0; i < 2; i++) words[i] = read_words(type, block, u, i);
                 read_scales(type, block, u, n, &unit);
             }
+            set_row(PACK_TRAITS[form].bits, n, words[0], words[1], &unit);
         }
         write_codes(PACK_TRAITS[form].bits, &unit, panel + at.codes);
         write_scales(form, &unit, panel + at.scales, panel + at.supers);

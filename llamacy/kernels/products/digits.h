@@ -32,6 +32,9 @@ typedef struct {
     int32_t minus;              /* the negated sum of both digits, as in quant_unit */
     float scale;                /* 0: the unit has one digit */
 } fine_unit;
+#ifdef WORD_COLUMNS
+enum { FINE_STEP = sizeof(fine_unit) / sizeof(int16_t) };
+#endif
 
 /* Store the second digit; low and high are the two halves of x / scale - q, times 2^FINE_BITS, rounded. */
 INLINE void store_fine(fine_unit *to, const quant_unit *unit, vf low, vf high) {

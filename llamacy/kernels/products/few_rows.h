@@ -40,13 +40,25 @@ INLINE int log2_rows(int n) {
     return log2;
 }
 
+/* Whether the factor that the scales of a block share multiplies the sum of its units, and not each scale. */
+INLINE int sums_blocks(pack_type type) {
+#ifdef SUMS_BLOCKS
+    return has_super(type);
+#else
+    (void)type;
+    return 0;
+#endif
+}
+/* Whether minima are subtracted unit by unit. */
+INLINE int subtracts_minima(pack_type type) { return has_minimum(type) && !sums_blocks(type); }
+
 /* One unit of a panel as dot products read it; scales and minima by group of columns. */
 typedef struct { vi codes[8]; vf scale[2], minimum[2]; } unit_weights;
 
 INLINE void unpack_scales(pack_type type, packed_unit packed, unit_weights *w) {
     UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
-        w->scale[g] = group_scale(type, packed, g);
-        if (has_minimum(type)) w->minimum[g] = group_minimum(type, packed, g, w->scale[g]);
+        w->scale[g] = sums_blocks(type) ? scale_in_block(type, packed, g) : group_scale(type, packed, g);
+        if (subtracts_minima(type)) w->minimum[g] = group_minimum(type, packed, g);
     }
 }
 
@@ -63,8 +75,8 @@ INLINE vi dot_start(pack_type type, const int32_t *minus) {
 /* The same for sums of one digit, which a level may convert in fewer cycles: f_from_sum(). */
 #ifdef SUM_BIAS
 INLINE vi sum_start(pack_type type, const int32_t *minus) {
-    const int32_t start = SUM_BIAS + (dot_zero(type) ? *minus * dot_zero(type) : 0);
-    return i_start(&start, 0);
+    const int32_t start = SUM_BIAS + *minus * dot_zero(type);
+    return dot_zero(type) ? i_start(&start, 0) : i_bias();
 }
 #else
 #define f_from_sum f_from_i
@@ -96,7 +108,7 @@ INLINE void add_group(pack_type type, int rows, const unit_weights *w, const uin
     dot_group(type, rows, 0, w, packed, x, sums);
     UNROLL for (int t = 0; t < rows; t++) {
         acc[t] = f_fma(f_mul(f_from_sum(sums[t]), f_set1(x[t].scale)), w->scale[0], acc[t]);
-        if (has_minimum(type)) acc[t] = f_fnma(w->minimum[0], f_set1(x[t].sum), acc[t]);
+        if (subtracts_minima(type)) acc[t] = f_fnma(w->minimum[0], f_set1(x[t].sum), acc[t]);
     }
 }
 
@@ -110,7 +122,7 @@ INLINE void add_two_groups(pack_type type, int rows, const unit_weights *w, cons
         UNROLL for (int t = 0; t < rows; t++) {
             const vf sum = f_from_sum(sums[t]);
             both[t] = g ? f_fma(sum, w->scale[g], both[t]) : f_mul(sum, w->scale[g]);
-            if (has_minimum(type)) both[t] = f_fma(w->minimum[g], f_set1((float)x[t].minus[1 + g]), both[t]);
+            if (subtracts_minima(type)) both[t] = f_fma(w->minimum[g], f_set1((float)x[t].minus[1 + g]), both[t]);
         }
     }
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_fma(both[t], f_set1(x[t].scale), acc[t]);
@@ -128,7 +140,11 @@ INLINE void dot_digits(pack_type type, int rows, const vi *codes, const quant_un
 #ifdef WORD_COLUMNS
     (void)type, (void)x;
     UNROLL for (int t = 0; t < rows; t++) sums[t] = i_zero();
-    w_dots(rows, codes, fine->words, sizeof *fine / sizeof *fine->words, sums);
+    UNROLL for (int c = 0; c < 8; c++) {
+        vi words[2];
+        w_split(codes[c], words);
+        w_dots(rows, words, 2, fine->words + 4 * c, FINE_STEP, sums);
+    }
 #else
     vi whole[DOT_ROWS];
     UNROLL for (int t = 0; t < rows; t++) whole[t] = i_zero();
@@ -188,7 +204,8 @@ INLINE void add_packed_units(pack_type type, int rows, packed_unit packed, const
         add_both_digits(type, rows, &w, x, fine, acc);
         return;
     }
-    if ((PACK_TRAITS[type].digits == 2 || PACK_TRAITS[type].bits > 4) && rows <= DOT_ROWS) {
+    const int bits = PACK_TRAITS[type].bits;
+    if ((PACK_TRAITS[type].digits == 2 || bits > 4 || (bits == 4 && sums_blocks(type))) && rows <= DOT_ROWS) {
         unpack_scales(type, packed, &w);
         add_unit(type, rows, &w, packed.codes, x, acc);
         return;
@@ -198,23 +215,63 @@ INLINE void add_packed_units(pack_type type, int rows, packed_unit packed, const
     add_units(type, rows, &w, x, fine, acc);
 }
 
-/* out[t][n] of one panel of quantised weights. */
-INLINE void multiply_quant_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
-                                 const activations *x, float *out) {
-    const size_t units = (size_t)w->k / UNIT_COLS;
-    const quant_unit *unit = x->units;
-    const fine_unit *fine = x->fine;
+/* acc[t] += units first .. end of a panel times row t of x. */
+INLINE void add_panel_units(pack_type type, int rows, const packed_matrix *w, int64_t panel, size_t first, size_t end,
+                            const activations *x, vf *acc) {
+    const quant_unit *unit = x->units + first * x->step;
+    const fine_unit *fine = x->fine + first * x->step;
     /* prefetched in the order of memory, though codes and scales of a unit are apart in it */
-    const uint8_t *stream = panel_of(w, panel);
     const size_t share = block_bytes(type, BLOCK_UNITS) / BLOCK_UNITS;
-    vf acc[STRIP_ROWS];
-    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
-    for (size_t u = 0; u < units; u++, unit += x->step, fine += x->step) {
+    const uint8_t *stream = panel_of(w, panel) + first * share;
+    for (size_t u = first; u < end; u++, unit += x->step, fine += x->step) {
         const packed_unit packed = find_unit(type, w, panel, u);
         prefetch_ahead(stream, share);
         stream += share;
         add_packed_units(type, rows, packed, unit, fine, acc);
     }
+}
+
+/* What minima of group g multiply. */
+INLINE float group_sum(pack_type type, const quant_unit *x, int g) {
+    return PACK_TRAITS[type].groups == 1 ? x->sum : -x->scale * (float)x->minus[1 + g];
+}
+
+/* acc[t] -= the minima of a block's n units times row t of x. */
+INLINE void subtract_block_minima(pack_type type, int rows, packed_unit packed, size_t n, const quant_unit *x,
+                                  size_t step, vf *acc) {
+    const packed_unit block = packed;
+    vf minima[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) minima[t] = f_zero();
+    for (size_t u = 0; u < n; u++, x += step, packed.scales += scale_bytes(type))
+        UNROLL for (int g = 0; g < PACK_TRAITS[type].groups; g++) {
+            const vf minimum = minimum_in_block(type, packed, g);
+            UNROLL for (int t = 0; t < rows; t++)
+                minima[t] = f_fma(minimum, f_set1(group_sum(type, x + t, g)), minima[t]);
+        }
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_fnma(minima[t], super_minimum(type, block), acc[t]);
+}
+
+/* acc[t] += the n units of a block, from `first` on, times row t of x. */
+INLINE void add_block(pack_type type, int rows, const packed_matrix *w, int64_t panel, size_t first, size_t n,
+                      const activations *x, vf *acc) {
+    const packed_unit packed = find_unit(type, w, panel, first);
+    if (has_minimum(type))
+        subtract_block_minima(type, rows, packed, n, x->units + first * x->step, x->step, acc);
+    vf sums[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) sums[t] = f_zero();
+    add_panel_units(type, rows, w, panel, first, first + n, x, sums);
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_fma(sums[t], super_scale(packed), acc[t]);
+}
+
+/* out[t][n] of one panel of quantised weights. */
+INLINE void multiply_quant_panel(pack_type type, int rows, const packed_matrix *w, int64_t panel,
+                                 const activations *x, float *out) {
+    const size_t units = (size_t)w->k / UNIT_COLS;
+    vf acc[STRIP_ROWS];
+    UNROLL for (int t = 0; t < rows; t++) acc[t] = f_zero();
+    if (!sums_blocks(type)) add_panel_units(type, rows, w, panel, 0, units, x, acc);
+    for (size_t u = 0; sums_blocks(type) && u < units; u += BLOCK_UNITS)
+        add_block(type, rows, w, panel, u, units - u < BLOCK_UNITS ? units - u : BLOCK_UNITS, x, acc);
     UNROLL for (int t = 0; t < rows; t++) f_store(out + t * PANEL_ROWS, acc[t]);
 }
 

@@ -17,9 +17,10 @@ cdef void linear_few(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:
     cdef int panel, first, step = resident_rows(<int>a.w.k)
-    if a.m == 1 and looks_sums_up(&a.w):
-        for panel from begin <= panel < end by SIGN_PANELS:
-            multiply_row(a, panel, min(<int>SIGN_PANELS, end - panel), out)
+    if a.m == 1:
+        for panel from begin <= panel < end by RUN_PANELS:
+            multiply_row(
+                a, panel, min(<int>RUN_PANELS, end - panel), <run_scratch*>out)
         return
     for first from 0 <= first < a.m by step:
         for panel in range(begin, end):
@@ -27,32 +28,36 @@ cdef void linear_few(
 
 
 cdef void multiply_row(
-    const linear_args* a, int64_t panel, int n_panels, float* out
+    const linear_args* a, int64_t panel, int n_panels, run_scratch* scratch
 ) noexcept nogil:
-    """A single row, some panels at a time."""
-    cdef float* out2 = out + STRIP_ROWS * PANEL_ROWS
+    """A single row, a run of panels at a time."""
+    cdef float* out = scratch.sums[0]
+    cdef float* out2 = scratch.sums[1]
     cdef int i
-    multiply_panels(&a.w, panel, n_panels, a, out)
+    multiply_run(&a.w, panel, n_panels, a, &scratch.row, out)
     if is_gated(a.form):
-        multiply_panels(&a.w2, panel, n_panels, a, out2)
+        multiply_run(&a.w2, panel, n_panels, a, &scratch.row, out2)
     for i in range(n_panels):
         finish_strip(
             a, panel + i, 0, 1, out + i * PANEL_ROWS, out2 + i * PANEL_ROWS)
 
 
-cdef void multiply_panels(
+cdef void multiply_run(
     const packed_matrix* w, int64_t panel, int n_panels, const linear_args* a,
-    float* out,
+    spread_row* row, float* out,
 ) noexcept nogil:
     """Panels of `w` and the single row of x: out is [n_panels][16]."""
-    cdef int i
-    cdef activations x
-    if looks_sums_up(w) and n_panels >= SIGN_PANELS_MIN:
-        x = rows_for(w, a, 0)
-        multiply_signs(w, panel, n_panels, &x, out)
+    cdef activations x = rows_for(w, a, 0)
+    cdef int i, some
+    if not looks_sums_up(w):
+        multiply_panels(w, panel, n_panels, &x, row, out)
         return
-    for i in range(n_panels):
-        multiply_few(w, panel + i, a, 0, 1, out + i * PANEL_ROWS)
+    for i from 0 <= i < n_panels by SIGN_PANELS:
+        some = min(<int>SIGN_PANELS, n_panels - i)
+        if some < SIGN_PANELS_MIN:
+            multiply_panels(w, panel + i, some, &x, row, out + i * PANEL_ROWS)
+        else:
+            multiply_signs(w, panel + i, some, &x, out + i * PANEL_ROWS)
 
 
 cdef void multiply_rows(

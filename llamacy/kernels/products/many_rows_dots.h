@@ -6,11 +6,14 @@
 #ifndef LLAMACY_MANY_ROWS_DOTS_H
 #define LLAMACY_MANY_ROWS_DOTS_H
 
-#ifdef HAS_PAIRS /* quantised weights meet rows in pairs */
-#include "products/many_rows_pairs.h"
+#ifdef BUNDLE_ROWS /* quantised weights meet rows in bundles */
+#include "products/many_rows_bundles.h"
 #define EACH_MANY_TYPE EACH_FLOAT_TYPE
 #else
 #define EACH_MANY_TYPE EACH_PACK_TYPE
+#endif
+#ifdef WORD_COLUMNS /* signed bytes meet rows as words */
+#include "products/many_rows_words.h"
 #endif
 
 enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
@@ -18,8 +21,11 @@ enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
 typedef union {
     unit_weights units[SLICE_UNITS];
     fixed_weights fixed[SLICE_UNITS];
-#ifdef HAS_PAIRS
-    pair_weights pairs[SLICE_UNITS];
+#ifdef BUNDLE_ROWS
+    bundle_slice bundles;
+#endif
+#ifdef WORD_COLUMNS
+    word_weights words[SLICE_UNITS];
 #endif
     float columns[SLICE_COLS][PANEL_ROWS];
 } slice_weights;
@@ -50,14 +56,18 @@ INLINE void unpack_slice_of(pack_type type, const packed_matrix *w, int64_t pane
             f_store(to->columns[k], float_column(type, codes, (size_t)at->unit * UNIT_COLS + k));
         return;
     }
+#ifdef BUNDLE_ROWS
+    unpack_bundled(type, w, panel, at->unit, at->n_units, &to->bundles);
+#else
     for (int i = 0; i < at->n_units; i++) {
         const packed_unit unit = find_unit(type, w, panel, (size_t)(at->unit + i));
-#ifdef HAS_PAIRS
-        unpack_pairs(type, unit, &to->pairs[i]);
-#else
-        unpack_unit(type, unit, &to->units[i]);
+#ifdef WORD_COLUMNS
+        if (meets_words(type)) unpack_words(type, unit, &to->words[i]);
+        else
 #endif
+            unpack_unit(type, unit, &to->units[i]);
     }
+#endif
 }
 
 static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
@@ -75,8 +85,15 @@ INLINE void multiply_units(pack_type type, int rows, const slice_weights *w, int
     const fine_unit *fine = x->fine;
     vf acc[ROWS_MAX];
     UNROLL for (int t = 0; t < rows; t++) acc[t] = f_load(sums[t]);
-    for (int u = 0; u < n_units; u++, unit += x->step, fine += x->step)
+    for (int u = 0; u < n_units; u++, unit += x->step, fine += x->step) {
+#ifdef WORD_COLUMNS
+        if (meets_words(type)) {
+            add_words(type, rows, &w->words[u], fine, acc);
+            continue;
+        }
+#endif
         add_units(type, rows, &w->units[u], unit, fine, acc);
+    }
     UNROLL for (int t = 0; t < rows; t++) f_store(sums[t], acc[t]);
 }
 
@@ -175,23 +192,31 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
         gathered_rows gathered;
         const activations units = a->prepared ? slice_rows(a, row, at) : (activations){0};
         const activations floats = gathers_floats(a) ? gather_rows(a, row, n_rows, at, &gathered) : units;
-#ifdef HAS_PAIRS
-        paired_rows pairs;
-        if (a->prepared) pair_rows(a, units, n_rows, at->n_units, &pairs);
+#ifdef BUNDLE_ROWS
+        bundled_rows bundles;
+        if (a->prepared) bundle_rows(a, units, n_rows, at->n_units, &bundles);
+#endif
+#ifdef WORD_COLUMNS
+        word_rows made;
+        const activations words = has_words(a) ? make_words(units, n_rows, at->n_units, &made) : units;
 #endif
         for (int i = 0; i < panels->n_panels; i++) {
             if (!panels->w[i]) continue;
             const packed_matrix *w = panels->w[i];
             if (at->unit == 0) memset(sums[strip][i], 0, sizeof(strip_sums));
-#ifdef HAS_PAIRS
+#ifdef BUNDLE_ROWS
             if (!is_float_pack(w->type)) {
                 const int is_last = (at->unit + at->n_units) * UNIT_COLS == a->w.k;
-                PAIR_KERNELS[w->type](weights[i].pairs, at->n_units, is_last, &pairs, (n_rows + 1) / 2, sums[strip][i]);
+                const int n_bundles = (n_rows + BUNDLE_ROWS - 1) / BUNDLE_ROWS;
+                BUNDLE_KERNELS[w->type](&weights[i].bundles, at->n_units, is_last, &bundles, n_bundles, sums[strip][i]);
                 continue;
             }
 #endif
-            multiply_strip(w->type, reads_floats(w) ? floats : units, n_rows, at->n_units, &weights[i],
-                           sums[strip][i]);
+            const activations *x = reads_floats(w) ? &floats : &units;
+#ifdef WORD_COLUMNS
+            if (makes_words(w->type)) x = &words;
+#endif
+            multiply_strip(w->type, *x, n_rows, at->n_units, &weights[i], sums[strip][i]);
         }
     }
 }

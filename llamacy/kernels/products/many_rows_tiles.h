@@ -58,7 +58,7 @@ INLINE int is_far(pack_type type) { return PACK_TRAITS[type].scales == SCALE_E8M
 
 /* The offset of group g: a weight is scale * code - offset. */
 INLINE vf tile_offset(pack_type type, packed_unit unit, int g, vf scale) {
-    return has_minimum(type) ? group_minimum(type, unit, g, scale) : f_mul(f_set1((float)dot_zero(type)), scale);
+    return has_minimum(type) ? group_minimum(type, unit, g) : f_mul(f_set1((float)dot_zero(type)), scale);
 }
 
 /* A unit of a panel as a tile: row p has columns 2p and 2p + 1 of the 16 rows. */

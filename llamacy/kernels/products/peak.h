@@ -36,10 +36,10 @@ static double peak_f32(int64_t n) {
     return 2.0 * 16 * PEAK_SUMS * (double)n;
 }
 
-#ifdef HAS_PAIRS
+#ifdef BUNDLE_ROWS
 static double peak_int8(int64_t n) {
     vi sums[PEAK_SUMS], codes = i_zero();
-    int8_t x[16];
+    int8_t x[4 * BUNDLE_ROWS * BUNDLE_ROWS];
     memset(x, 1, sizeof x);
     OPAQUE(codes);
     OPAQUE(x);
@@ -47,7 +47,7 @@ static double peak_int8(int64_t n) {
     for (int64_t i = 0; i < n; i++)
         UNROLL for (int t = 0; t < PEAK_SUMS; t++) sums[t] = p_dots(sums[t], codes, x);
     UNROLL for (int t = 0; t < PEAK_SUMS; t++) OPAQUE(sums[t]);
-    return 2.0 * 2 * 8 * 8 * PEAK_SUMS * (double)n;
+    return 2.0 * PANEL_ROWS * 4 * BUNDLE_ROWS * PEAK_SUMS * (double)n;
 }
 #else
 static double peak_int8(int64_t n) {

@@ -19,15 +19,46 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
     return (packed_unit){start + at.codes, start + at.scales, start + at.supers};
 }
 
-/* Codes are signed bytes, not small unsigned ones: Q8_0 and the lookup types. */
-INLINE int is_signed(pack_type type) { return PACK_TRAITS[type].bits == 8 || PACK_TRAITS[type].lookup; }
+/* Numbers added to the values of each table, so that i_dots() reads unsigned codes, and how many bits those
+ * have. A level that multiplies signed bytes does without, unless it has MOVED_LOOKUPS because few bits are
+ * faster; values that need 8 stay signed even so. */
+enum { LOOKUP_COUNT = 6 };
+#if BYTE_ZERO
+#define LOOKUP_ZEROS BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO, BYTE_ZERO
+#define LOOKUP_BITS 8, 8, 8, 8, 8, 8
+#elif defined(MOVED_LOOKUPS)
+#define LOOKUP_ZEROS 0, 16, 64, 32, 16, 16
+#define LOOKUP_BITS 8, 5, 7, 6, 5, 5
+#else
+#define LOOKUP_ZEROS 0, 0, 0, 0, 0, 0
+#define LOOKUP_BITS 8, 8, 8, 8, 8, 8
+#endif
+#define TABLES_OF(...) LOOKUP_TABLES(__VA_ARGS__)
+static const int8_t LOOKUP[LOOKUP_COUNT][16] = {TABLES_OF(LOOKUP_ZEROS)};
+
+INLINE int lookup_zero(pack_type type) {
+    static const int zeros[LOOKUP_COUNT] = {LOOKUP_ZEROS};
+    return zeros[PACK_TRAITS[type].lookup - 1];
+}
+INLINE int lookup_bits(pack_type type) {
+    static const int bits[LOOKUP_COUNT] = {LOOKUP_BITS};
+    return bits[PACK_TRAITS[type].lookup - 1];
+}
+
+/* Codes are signed bytes: Q8_0's, and those of tables that are not moved. */
+INLINE int is_signed(pack_type type) {
+    return PACK_TRAITS[type].lookup ? !lookup_zero(type) : PACK_TRAITS[type].bits == 8;
+}
 /* Bits of a code as i_dots() reads it. */
 INLINE int dot_bits(pack_type type) {
     const int bits = PACK_TRAITS[type].bits;
-    return is_signed(type) ? 8 : bits == 1 ? 2 : bits;
+    return PACK_TRAITS[type].lookup ? lookup_bits(type) : bits == 1 ? 2 : bits;
 }
 /* The code that means 0, as i_dots() reads it. */
-INLINE int dot_zero(pack_type type) { return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero; }
+INLINE int dot_zero(pack_type type) {
+    if (PACK_TRAITS[type].lookup) return lookup_zero(type);
+    return is_signed(type) ? BYTE_ZERO : PACK_TRAITS[type].zero;
+}
 INLINE int has_minimum(pack_type type) {
     const scale_form form = PACK_TRAITS[type].scales;
     return form == SCALE_F16_MIN || form == SCALE_U8_MIN || form == SCALE_U4_MIN || form == SCALE_U4_EIGHTHS;
@@ -68,38 +99,53 @@ INLINE vi packed_chunk(int bits, const uint8_t *codes, int c) {
 INLINE vi code_chunk(pack_type type, const uint8_t *codes, int c) {
     const vi chunk = packed_chunk(PACK_TRAITS[type].bits, codes, c);
     const int lookup = PACK_TRAITS[type].lookup;
-    const vi values = lookup ? i_lut(chunk, LOOKUP[lookup - 1]) : chunk;
-    return is_signed(type) ? i_bytes(values) : values;
+    if (lookup) return i_lut(chunk, LOOKUP[lookup - 1]);
+    return is_signed(type) ? i_bytes(chunk) : chunk;
 }
 
-/* Scales of group g of a unit, lane n for row n. */
-INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
-    const uint8_t *scales = unit.scales, *super = unit.supers;
+/* Scales of group g of a unit, lane n for row n, less the factor that its block shares, if it has one. */
+INLINE vf scale_in_block(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_E8M0: return f_load_e8m0(scales);
     case SCALE_E5M3: return f_load_e5m3(scales + PANEL_ROWS * g);
-    case SCALE_I8: return f_mul(f_load_f16(super), f_load_i8(scales + PANEL_ROWS * g));
-    case SCALE_U8_MIN: return f_mul(f_load_f16(super), f_load_u8(scales + PANEL_ROWS * g));
-    case SCALE_U4_MIN: return f_mul(f_load_f16(super), f_load_u4(scales + PANEL_ROWS * g, 0));
-    case SCALE_U4:
-        return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 4 * g), f_set1(0.25f), f_set1(0.125f)));
-    case SCALE_U4_EIGHTHS: return f_mul(f_load_f16(super), f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1)));
+    case SCALE_I8: return f_load_i8(scales + PANEL_ROWS * g);
+    case SCALE_U8_MIN: return f_load_u8(scales + PANEL_ROWS * g);
+    case SCALE_U4_MIN: return f_load_u4(scales + PANEL_ROWS * g, 0);
+    case SCALE_U4: {
+        const float value = LOOKUP_UNITS[PACK_TRAITS[type].lookup - 1];
+        return f_fma(f_load_u4(scales, 4 * g), f_set1(value / 4), f_set1(value / 8));
+    }
+    case SCALE_U4_EIGHTHS: return f_fma(f_load_u4(scales, 0), f_set1(2), f_set1(1));
     default: return f_load_f16(scales);
     }
 }
+INLINE int has_super(pack_type type) { return super_bytes(type) > 0; }
+INLINE vf super_scale(packed_unit unit) { return f_load_f16(unit.supers); }
+INLINE vf group_scale(pack_type type, packed_unit unit, int g) {
+    const vf scale = scale_in_block(type, unit, g);
+    return has_super(type) ? f_mul(super_scale(unit), scale) : scale;
+}
 
-/* Minimum of group g: a weight is scale * code - minimum. Without, it is scale * (code - zero). */
-INLINE vf group_minimum(pack_type type, packed_unit unit, int g, vf scale) {
-    const uint8_t *scales = unit.scales, *super = unit.supers;
-    int groups = PACK_TRAITS[type].groups;
+/* Minimum of group g, less the factor that its block shares: a weight is scale * code - minimum. Without, it is
+ * scale * (code - zero). */
+INLINE vf minimum_in_block(pack_type type, packed_unit unit, int g) {
+    const uint8_t *scales = unit.scales;
+    const int groups = PACK_TRAITS[type].groups;
     switch (PACK_TRAITS[type].scales) {
     case SCALE_F16_MIN: return f_sub(f_zero(), f_load_f16(scales + 2 * PANEL_ROWS));
-    case SCALE_U8_MIN:
-        return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u8(scales + PANEL_ROWS * (groups + g)));
-    case SCALE_U4_MIN: return f_mul(f_load_f16(super + 2 * PANEL_ROWS), f_load_u4(scales + PANEL_ROWS * g, 4));
-    case SCALE_U4_EIGHTHS: return f_mul(scale, f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
+    case SCALE_U8_MIN: return f_load_u8(scales + PANEL_ROWS * (groups + g));
+    case SCALE_U4_MIN: return f_load_u4(scales + PANEL_ROWS * g, 4);
+    case SCALE_U4_EIGHTHS: return f_mul(scale_in_block(type, unit, g), f_mul(f_load_u4(scales, 4), f_set1(0.125f)));
     default: return f_zero();
     }
+}
+INLINE vf super_minimum(pack_type type, packed_unit unit) {
+    return f_load_f16(unit.supers + (PACK_TRAITS[type].scales == SCALE_U4_EIGHTHS ? 0 : 2 * PANEL_ROWS));
+}
+INLINE vf group_minimum(pack_type type, packed_unit unit, int g) {
+    const vf minimum = minimum_in_block(type, unit, g);
+    return has_super(type) && has_minimum(type) ? f_mul(super_minimum(type, unit), minimum) : minimum;
 }
 
 /* 16 rows of one column of a float panel. */

@@ -14,7 +14,7 @@ INLINE void decode_quant_row(pack_type type, const packed_matrix *w, int64_t row
         for (int g = 0; g < groups; g++) {
             vf s = group_scale(type, unit, g);
             f_store(scale[g], s);
-            f_store(minimum[g], group_minimum(type, unit, g, s));
+            f_store(minimum[g], group_minimum(type, unit, g));
         }
         for (int c = 0; c < 8; c++) {
             const int g = groups == 1 ? 0 : c / 4;

@@ -129,6 +129,9 @@ class BatchRunner:
         types = batch.types
         if types is None and program.needs_types:
             types = np.zeros_like(batch.tokens)
+        spans = states = None
+        if self._pool.states is not None:
+            spans, states = cut_spans(parts)
         of_wanted = None
         if program.needs_wanted:
             wanted = batch.wanted
@@ -142,7 +145,7 @@ class BatchRunner:
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
                 usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-                *cut_spans(parts), types,
+                spans, states, types,
             )  # fmt: skip
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)

@@ -47,26 +47,24 @@ def split_parts(batch: Batch, pool: PagePool, n_batch: int, n_vocab: int) -> lis
         The batch does not fit the model, or rows of a sequence are not together.
     """
     _check_fields(batch, n_batch, n_vocab)
+    # lists: arrays of a few rows, as of a token, cost more than their numbers
+    positions = batch.positions.tolist()
     parts: list[Part] = []
-    first, n_rows = 0, len(batch.tokens)
+    first, n_rows = 0, len(positions)
     for row in range(1, n_rows + 1):
-        if row < n_rows and batch.sequences[row] is batch.sequences[first]:
-            continue
         sequence = batch.sequences[first]
+        if row < n_rows and batch.sequences[row] is sequence:
+            if positions[row] != positions[row - 1] + 1:
+                raise ArgumentError(
+                    "positions: rows of one sequence must be consecutive"
+                )
+            continue
         if not isinstance(sequence, PagedSequence) or sequence.pool is not pool:
             raise ArgumentError("sequences: found one of another model")
         if any(sequence is part.sequence for part in parts):
             raise ArgumentError("sequences: rows of one must follow each other")
         parts.append(Part(first, row - first, sequence))
         first = row
-    expected = np.concatenate(
-        [
-            batch.positions[part.first] + np.arange(part.n_rows, dtype=np.int32)
-            for part in parts
-        ]
-    )
-    if not np.array_equal(batch.positions, expected):
-        raise ArgumentError("positions: rows of one sequence must be consecutive")
     return parts
 
 
@@ -84,10 +82,11 @@ def cut_runs(
     """
     runs, pages = [], []
     for first, n_rows, sequence in parts:
-        for row in range(first, first + n_rows, longest):
-            length = min(longest, first + n_rows - row)
-            runs.append((row, length, batch.positions[row]))
-            pages.append(sequence.page_table)
+        table, position = sequence.page_table, int(batch.positions[first])
+        for done in range(0, n_rows, longest):
+            length = min(longest, n_rows - done)
+            runs.append((first + done, length, position + done))
+            pages.append(table)
     return np.asarray(runs, np.int32), np.asarray(pages, np.uintp)
 
 
@@ -155,11 +154,13 @@ def _check_fields(batch: Batch, n_batch: int, n_vocab: int) -> None:
     n_rows = len(batch.tokens)
     if not 1 <= n_rows <= n_batch:
         raise ArgumentError(f"rows: wanted 1 to {n_batch}, found {n_rows}")
-    for name in ("positions", "sequences"):
-        if len(getattr(batch, name)) != n_rows:
+    for name, found in (
+        ("positions", len(batch.positions)),
+        ("sequences", len(batch.sequences)),
+    ):
+        if found != n_rows:
             raise ArgumentError(
-                f"{name}: wanted {n_rows}, one for each token, "
-                f"found {len(getattr(batch, name))}"
+                f"{name}: wanted {n_rows}, one for each token, found {found}"
             )
-    check_range("tokens", batch.tokens, n_vocab)
-    check_range("wanted", batch.wanted, n_rows)
+    check_range("tokens", batch.tokens.tolist(), n_vocab)
+    check_range("wanted", batch.wanted.tolist(), n_rows)

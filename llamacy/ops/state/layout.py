@@ -19,8 +19,8 @@ _SNAPSHOT_BYTES: Final = 256 * 2**20
 _LEAST_SNAPSHOTS: Final = 2
 _MOST_SNAPSHOTS: Final = 32
 
-MOST_DECODED: Final = 16
-"""Most rows of a pass that grow texts."""
+MOST_CHECKED: Final = 16
+"""Most rows of growing texts in a pass that checks drafted tokens."""
 
 TRIED_BYTES: Final = 256 * 2**20
 """Most memory for the states after drafted rows, until some are kept."""
@@ -152,7 +152,7 @@ class StateLayout:
         """Most drafted rows of a pass, which leave their states; 0 without states."""
         if not self.text_bytes:
             return 0
-        return min(MOST_DECODED - 1, TRIED_BYTES // self.text_bytes)
+        return min(MOST_CHECKED - 1, TRIED_BYTES // self.text_bytes)
 
     def most_bytes(self, n_tokens: int, n_batch: int) -> int:
         """Count the bytes that a text holds at most until it has `n_tokens`.

@@ -27,18 +27,19 @@ class TextPages:
         Pages before these that were given back.
     addresses : uintptr, (n_pages or more,)
         Their addresses by the numbers of the pages; gone ones are 0.
+    table : int
+        Address of that array, for the kernels.
     """
 
     def __init__(self, pool: PagePool) -> None:
         self.pool = pool
         self.held: list[Page] = []
         self.n_gone = 0
-        self.addresses: NDArray[np.uintp] = np.zeros(8, np.uintp)
+        self._use(np.zeros(8, np.uintp))
 
-    @property
-    def table(self) -> int:
-        """Address of the array of page addresses, for the kernels."""
-        return int(self.addresses.ctypes.data)
+    def _use(self, addresses: NDArray[np.uintp]) -> None:
+        self.addresses = addresses
+        self.table = int(addresses.ctypes.data)
 
     def reserve(self, n_past: int, n_tokens: int) -> None:
         """Make room to write `n_tokens` after `n_past`, in pages held by no other.
@@ -92,11 +93,13 @@ class TextPages:
             self.held[index] = page
         number = self.n_gone + index
         if number >= len(self.addresses):
-            self.addresses = np.resize(self.addresses, 2 * number)
+            self._use(np.resize(self.addresses, 2 * number))
         self.addresses[number] = page.address
 
     def _give_back(self, n_pages: int) -> None:
         """Give the first `n_pages` back."""
+        if not n_pages:
+            return
         for page in self.held[:n_pages]:
             self.pool.give_back(page)
         del self.held[:n_pages]

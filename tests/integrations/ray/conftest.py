@@ -15,6 +15,8 @@ def cluster() -> Iterator[Any]:
     utils: Any = pytest.importorskip("ray.cluster_utils", reason="Ray is absent")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # it would end workers where other programs take the memory
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")
         node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
         options = {**node, "include_dashboard": False}
         made = utils.Cluster(initialize_head=True, head_node_args=options)

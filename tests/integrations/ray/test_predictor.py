@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,38 @@ def test_answers_do_not_depend_on_batches(demo: Model) -> None:
     parts = [predict(table().slice(n, 1)) for n in range(len(COUNTRIES))]
     assert pyarrow.concat_tables(parts[::-1]).equals(whole.take([3, 2, 1, 0]))
     assert len({*whole["answer"].to_pylist()}) == len(COUNTRIES)
+
+
+def test_batches_are_not_written_into(demo: Model, tmp_path: Path) -> None:
+    """Ray's batches lie in shared memory that cannot be written to, as here."""
+    path = str(tmp_path / "batch.arrow")
+    with pyarrow.OSFile(path, "wb") as file:
+        with pyarrow.ipc.new_file(file, table().schema) as writer:
+            writer.write_table(table())
+    with pyarrow.memory_map(path) as mapped:  # a write into it is a SIGSEGV
+        batch = pyarrow.ipc.open_file(mapped).read_all()
+        assert not batch["id"].chunk(0).buffers()[1].is_mutable
+        predict = Predictor(demo, PROMPT, raw=True, temperature=0)
+        answered = predict(batch)
+        assert answered["answer"].to_pylist() == ANSWERS
+        assert answered.select(table().column_names).equals(table())
+
+
+def test_error_in_an_actor_is_named(cluster: Any) -> None:
+    """Ray raises an error of its own, in whose text llamacy's is."""
+    import ray
+
+    mapped = ray.data.from_arrow(table()).map_batches(
+        Predictor,
+        fn_constructor_kwargs={"model": "no such model.gguf", "prompt": PROMPT},
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=1),
+        num_cpus=1,
+    )
+    with pytest.raises(ray.exceptions.RayError) as caught:
+        mapped.take_all()
+    assert "ModelFileError" in str(caught.value)
+    assert "no such model.gguf: no such file" in str(caught.value)
 
 
 def test_batches_of_other_kinds_are_errors(demo: Model) -> None:

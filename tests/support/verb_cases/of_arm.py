@@ -24,58 +24,106 @@ def f_from_sum(_: Verbs) -> Iterator[Case]:
         yield Case((sums,), sums.astype(F32))
 
 
-def joined(a: Array, b: Array) -> Array:
-    """16 outputs of two rows in the lanes of sums: (32,), low and high halves."""
-    return np.stack([a.reshape(8, 2), b.reshape(8, 2)], axis=1).reshape(-1)
+def joined(rows: Array) -> Array:
+    """Outputs (bundle_rows, 16) in the lanes of parts: (bundle_rows, 16)."""
+    n = len(rows)
+    if n == 2:  # 2 outputs of each row, four times a part
+        return rows.reshape(2, 8, 2).transpose(1, 0, 2).reshape(2, 16)
+    return rows.reshape(4, 4, 4).transpose(1, 0, 2).reshape(4, 16)
 
 
-def p_join(_: Verbs) -> Iterator[Case]:
+def bundles(verbs: Verbs) -> Iterator[Array]:
     for x in floats():
-        yield Case((x, np.roll(x, 3)), joined(x, np.roll(x, 3)))
+        yield np.stack([np.roll(x, 3 * t) for t in range(verbs.bundle_rows)])
 
 
-def p_part(_: Verbs) -> Iterator[Case]:
-    for x in floats():
-        rows = np.concatenate([x, np.roll(x, 5)])
-        yield Case(tuple(joined(rows[:16], rows[16:]).reshape(2, 16)), rows)
+def p_join(verbs: Verbs) -> Iterator[Case]:
+    for rows in bundles(verbs):
+        yield Case((rows,), joined(rows).reshape(-1))
 
 
-def p_codes(_: Verbs) -> Iterator[Case]:
+def p_part(verbs: Verbs) -> Iterator[Case]:
+    for rows in bundles(verbs):
+        yield Case((joined(rows),), rows.reshape(-1))
+
+
+def p_codes(verbs: Verbs) -> Iterator[Case]:
+    n = verbs.bundle_rows
+    # smmla reads the columns of an output side by side, sdot those of a chunk
+    order = (1, 2, 0, 3) if n == 2 else (1, 0, 2, 3)
     for zero in (0, 8, 32):
         for x in bytes_of():
-            chunks = np.stack([x, x[::-1]])
-            columns = chunks.reshape(2, 16, 4).transpose(1, 0, 2)  # of each output
-            expected = (columns.astype(int) - zero & 255).astype(np.uint8)
-            yield Case((chunks[0], chunks[1]), expected.reshape(-1), (zero,))
+            chunks = np.stack([np.roll(x, 5 * c) for c in range(n)])
+            parts = chunks.reshape(n, n, 16 // n, 4).transpose(order)
+            expected = (parts.astype(int) - zero & 255).astype(np.uint8)
+            yield Case((chunks,), expected.reshape(-1), (zero,))
 
 
-def p_values(_: Verbs) -> Iterator[Case]:
+def of_rows(verbs: Verbs, values: Array) -> Array:
+    """4 numbers in the lanes of their rows."""
+    return np.tile(values, 4) if verbs.bundle_rows == 2 else np.repeat(values, 4)
+
+
+def p_values(verbs: Verbs) -> Iterator[Case]:
     for x in floats():
-        yield Case((x[:4],), np.tile(x[:4], 4))
+        yield Case((x[:4],), of_rows(verbs, x[:4]))
 
 
-def p_dots(_: Verbs) -> Iterator[Case]:
-    """Codes (8 outputs, 8 columns) and activations (2 rows, 8 columns)."""
+def p_outputs(verbs: Verbs) -> Iterator[Case]:
+    for x in floats():
+        same = joined(np.tile(x, (verbs.bundle_rows, 1)))
+        for part in same:
+            yield Case((part,), part)
+
+
+def p_dots(verbs: Verbs) -> Iterator[Case]:
+    """Codes (outputs of a part, columns) and activations (rows, columns)."""
+    rows, outputs, columns = (
+        verbs.bundle_rows,
+        16 // verbs.bundle_rows,
+        4 * verbs.bundle_rows,
+    )
     limits = [(low, high) for low in (-128, 127) for high in (-127, 127)]
-    inputs = [(np.full((8, 8), code), np.full((2, 8), x)) for code, x in limits]
-    for column in range(8):
-        x = np.zeros((2, 8), int)
-        x[:, column] = 1, 2
-        inputs.append((rng().integers(-128, 128, (8, 8)), x))
+    inputs = [
+        (np.full((outputs, columns), code), np.full((rows, columns), x))
+        for code, x in limits
+    ]
+    for column in range(columns):
+        x = np.zeros((rows, columns), int)
+        x[:, column] = range(1, rows + 1)
+        inputs.append((rng().integers(-128, 128, (outputs, columns)), x))
     inputs.append(
-        (rng().integers(-128, 128, (8, 8)), rng().integers(-127, 128, (2, 8)))
+        (
+            rng().integers(-128, 128, (outputs, columns)),
+            rng().integers(-127, 128, (rows, columns)),
+        )
     )
     for codes, x in inputs:
         before = rng().integers(-(2**20), 2**20, 16).astype(np.int32)
-        sums = (codes @ x.T).reshape(4, 2, 2).transpose(0, 2, 1).reshape(-1)
-        arrays = (codes & 255).astype(np.uint8), x.astype(np.int8)
-        yield Case(arrays, (before + sums).astype(np.int32), before=before)
+        sums = x @ codes.T
+        if rows == 2:  # 2 outputs of each row, four times
+            sums = sums.reshape(2, 4, 2).transpose(1, 0, 2)
+        else:  # the columns of a chunk side by side
+            codes = codes.reshape(4, 4, 4).transpose(1, 0, 2)
+        arrays = (codes.reshape(-1) & 255).astype(np.uint8), x.astype(np.int8)
+        expected = (before + sums.reshape(-1)).astype(np.int32)
+        yield Case(arrays, expected, before=before)
+
+
+def i_bias(_: Verbs) -> Iterator[Case]:
+    yield Case((), np.full(16, 0x4B400000, np.int32))
 
 
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
-    "p_start": f_from_sum,
-}
-CASES |= {
     case.__name__: case
-    for case in (f_from_sum, p_join, p_part, p_codes, p_values, p_dots)
+    for case in (
+        f_from_sum,
+        i_bias,
+        p_join,
+        p_part,
+        p_codes,
+        p_values,
+        p_outputs,
+        p_dots,
+    )
 }

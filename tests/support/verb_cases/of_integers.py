@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -135,19 +136,27 @@ def w_store(verbs: Verbs) -> Iterator[Case]:
             yield Case((q, fine), word[order])
 
 
+def w_split(verbs: Verbs) -> Iterator[Case]:
+    for codes in bytes_of(64):
+        chunk = codes.view(np.int8).reshape(16, 4)[:, verbs.columns]
+        words = chunk.reshape(16, 2, 2).transpose(1, 0, 2).astype(np.int16)
+        yield Case((codes,), words.reshape(-1))
+
+
 def w_dots(verbs: Verbs) -> Iterator[Case]:
     step = 40
-    for rows in {1, verbs.dot_rows}:
-        for codes, x in dot_inputs(rows, 8, 8):
+    for rows, n in itertools.product({1, verbs.dot_rows}, (2, 8, 16)):
+        for codes, x in dot_inputs(rows, n // 2, 8):
             x = x * 256 - x // 2
             words = np.full((rows, step), 111, np.int16)
-            words[:, :32] = x.reshape(rows, 8, 4)[..., verbs.columns].reshape(rows, 32)
+            words[:, : 2 * n] = x
+            pairs = codes.transpose(0, 2, 1).reshape(n, 2, 16).transpose(0, 2, 1)
             before = rng().integers(-(2**20), 2**20, (rows, 16)).astype(np.int32)
-            added = np.einsum("cnj,tcj->tn", codes, x.reshape(rows, 8, 4))
+            added = np.einsum("pnj,tpj->tn", pairs, x.reshape(rows, n, 2))
             yield Case(
-                ((codes & 255).astype(np.uint8), words),
+                (pairs.astype(np.int16), words),
                 (before + added).reshape(-1).astype(np.int32),
-                (rows, step),
+                (rows, n, step),
                 before,
             )
 
@@ -214,6 +223,6 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
     case.__name__: case
     for case in (
         *(i_load, i_zero, i_or, i_field, i_insert, i_lut, i_bytes, i_add, i_shl),
-        *(i_start, i_dots, w_store, w_dots, h_store, h_fix, h_dots, l_sums),
+        *(i_start, i_dots, w_store, w_split, w_dots, h_store, h_fix, h_dots, l_sums),
     )
 }
