@@ -43,12 +43,13 @@ class Cluster:
     row_cost: float = 45e-6  # of the driver: read, note, write
     batch_cost: float = 90e-6  # of the driver: take a batch of results
     look_cost: float = 2.8e-6  # of the driver: look twice at each call under way
+    rest: float = 1e-5  # of the driver, for each call under way, before a look
     call_cost: float = 350e-6  # of the driver: send some rows
     sends: float = 200.0  # batches of results a second, of all workers
 
 
 class Outcome(NamedTuple):
-    """What a job took."""
+    """The time of a job, and its shares."""
 
     seconds: float
     efficiency: float
@@ -150,8 +151,10 @@ class Simulation:
         n = self._due(worker)
         self._n_computed += n
         if self._now > self._look:  # else that look, which is to come, finds it
-            self._look = max(self._now, self._driver)
-            self._drive(self._c.look_cost * N_CALLS * self._c.workers)
+            n_calls = N_CALLS * self._c.workers
+            self._driver = max(self._now + n_calls * self._c.rest, self._driver)
+            self._look = self._driver
+            self._drive(n_calls * self._c.look_cost)
         self._drive(self._c.batch_cost + n * self._c.row_cost)
         while n and worker.calls:
             rows, before = worker.calls[0], worker.n_done[0]

@@ -21,6 +21,7 @@ from llamacy.jobs.tasks import Result, Task
 
 _CALLS: Final = 2  # of a worker at once: one has rows while the other ends
 _MOST_SENDS: Final = 200  # a second, of all workers: each costs this process a little
+_REST_SECONDS: Final = 1e-5  # for each call, before all that are ready are taken
 _WAIT_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0  # between two looks at the nodes
 _ALONE_SECONDS: Final = 120.0  # without a node, after which a job ends
@@ -159,7 +160,9 @@ class Crew:
             return
         calls = [*self._hands]
         ready, _ = self._ray.wait(calls, num_returns=1, timeout=_WAIT_SECONDS)
-        if ready and len(calls) > _CALLS:  # it looks at all, and one is seldom alone
+        if ready and len(calls) > _CALLS:
+            # a look takes a microsecond for each call: among many, it shall find some
+            time.sleep(len(calls) * _REST_SECONDS)
             ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=0)
         for call in ready:
             if (hand := self._hands.get(call)) is None:

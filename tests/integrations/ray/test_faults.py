@@ -1,4 +1,4 @@
-"""What may go wrong on a cluster: errors with causes, and nothing lost."""
+"""Faults of a cluster: errors say their causes, and nothing is lost."""
 
 from __future__ import annotations
 
