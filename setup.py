@@ -134,8 +134,10 @@ def openmp() -> dict[str, list[str]]:
     flags = openmp_flags()
     if sys.platform == "win32":
         clang = shutil.which("clang-cl") or sys.exit("llamacy is built with clang-cl")
-        lib = Path(clang).parents[1] / "lib"
-        return {"compile": flags, "link": [str(lib / "libomp.lib")]}
+        library = Path(clang).parents[1] / "lib" / "libomp.lib"
+        if not library.is_file():  # as in LLVM 17's and 18's installers for ARM
+            sys.exit(f"llamacy needs an LLVM with OpenMP; found none at {library}")
+        return {"compile": flags, "link": [str(library)]}
     if sys.platform == "darwin":
         brew = ["brew", "--prefix", "libomp"]
         prefix = os.environ.get("LIBOMP_PREFIX") or subprocess.check_output(

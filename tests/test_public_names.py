@@ -126,6 +126,19 @@ def test_importing_is_quick_as_it_imports_little_and_prints_nothing() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_first_token_needs_no_readers_of_folders_or_answers() -> None:
+    code = (
+        "import sys, llamacy; "
+        "llamacy.load('demo').generate('One', max_tokens=1); "
+        "unneeded = ('asyncio', 'llamacy.formats.hugging_face', "
+        "'llamacy.chat.reply.reading', 'llamacy.formats.requantized'); "
+        "found = [each for each in unneeded if each in sys.modules]; "
+        "assert not found, found"
+    )
+    done = run(code, path=PACKAGE.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder with the sources of llamacy, in which nothing was built."""

@@ -14,15 +14,13 @@ from llamacy.chat.effort import with_effort
 from llamacy.chat.formats import TemplateSource
 from llamacy.chat.messages import Messages, checked_messages, with_reasoning_keys
 from llamacy.chat.overflow import Overflow, Shift, Turns, truncate
-from llamacy.chat.reply.reading import ReplyReader
-from llamacy.chat.reply.stop_scope import stop_scope
-from llamacy.chat.reply.style import reply_style
 from llamacy.chat.system_messages import merged, numbered
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
 from llamacy.errors import ArgumentError, ChatTemplateError, ContextLengthError
 
 if TYPE_CHECKING:
+    from llamacy.chat.reply.reading import ReplyReader
     from llamacy.generation.text_buffer import StopScope
     from llamacy.sampling import SamplingParams
     from llamacy.tokenizers.base import Tokenizer
@@ -114,6 +112,8 @@ class ChatPrompt:
     @property
     def stop_scope(self) -> StopScope | None:
         """The parts of one answer that stop strings may end; None for all."""
+        from llamacy.chat.reply.stop_scope import stop_scope
+
         return stop_scope(self.reader, self.stop, self.params.stop or ())
 
 
@@ -175,6 +175,9 @@ class PromptMaker:
         self._format_stop = form.stop
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
+        # imported late, as below: the readers of all styles take longer than a token
+        from llamacy.chat.reply.style import reply_style
+
         self._style = reply_style(form.template, tools, tokenizer)
         if self._wanted.constrains_calls:
             self._style = self._style.with_marked_calls()
@@ -260,6 +263,8 @@ class PromptMaker:
 
     def _reader(self, ids: list[int], begun: Begun | None) -> ReplyReader:
         """Return the reader of the answer to a prompt."""
+        from llamacy.chat.reply.reading import ReplyReader
+
         if begun is None:
             end, text = self._tokenizer.decode(ids[-_N_END:], skip_special=False), ""
         else:

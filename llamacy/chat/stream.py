@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from llamacy.chat.prompt import ChatPrompt
-from llamacy.chat.reply.reading import Change
 from llamacy.chat.results import ChatCompletion, ChatPiece
 from llamacy.generation.goals.complete import Complete
 from llamacy.generation.request import Request
@@ -16,6 +16,9 @@ from llamacy.generation.tally import OnProgress
 from llamacy.generation.worker import Worker
 from llamacy.results import Completion, Piece, TokenLogprob
 from llamacy.structured.parsing import with_value
+
+if TYPE_CHECKING:
+    from llamacy.chat.reply.reading import Change
 
 MakeRequest = Callable[[], tuple[Request[Complete], ChatPrompt]]
 """Creates a request, and returns it with its prompt."""

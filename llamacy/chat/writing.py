@@ -11,12 +11,10 @@ from llamacy.chat.beginnings import Beginnings
 from llamacy.chat.built_in import ChatFormat
 from llamacy.chat.disguise import Disguise
 from llamacy.chat.habits import fitted
-from llamacy.chat.reply.style import is_token
 from llamacy.chat.reply.thinking import THINKING_MARKS
 from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
 from llamacy.chat.variables import functions_of, takes_functions, takes_tools
-from llamacy.chat.written_calls import with_written_calls
 from llamacy.errors import ArgumentError, ChatTemplateError
 
 if TYPE_CHECKING:
@@ -138,6 +136,10 @@ class Writer:
         self, messages: list[dict[str, Any]], is_begun: bool
     ) -> tuple[str, Disguise]:
         """Return the rendered prompt, and how its messages are disguised."""
+        # imported late: the readers of all styles take longer than a token
+        from llamacy.chat.reply.style import is_token
+        from llamacy.chat.written_calls import with_written_calls
+
         messages = fitted(self._form.template, self._beginnings.without_empty(messages))
         variables = {**self._variables, "messages": messages}
         texts = [self._form.template, *texts_in("template_arguments", variables)]

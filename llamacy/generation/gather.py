@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from llamacy.generation.events import Done
 from llamacy.generation.mailbox import (
@@ -18,6 +17,9 @@ from llamacy.generation.mailbox import (
 from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.tally import OnProgress, Tally
 from llamacy.generation.worker import Worker
+
+if TYPE_CHECKING:
+    import asyncio
 
 OnEnd = Callable[[AnyRequest], object]
 """Called with each request that has ended; raises the error that is to end them all."""
@@ -111,6 +113,8 @@ class _Window:
 
 async def made_in_thread(make: Callable[[], list[SenderT]]) -> list[SenderT]:
     """Call `make`, which may take long over a prompt, on another thread."""
+    import asyncio  # late, as in llamacy.generation.mailbox
+
     task = asyncio.ensure_future(asyncio.to_thread(make))
     try:
         return await asyncio.shield(task)

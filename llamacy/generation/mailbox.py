@@ -6,13 +6,15 @@ mailboxes.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from queue import Empty, SimpleQueue
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from llamacy.generation.events import Event
 from llamacy.results import Piece
+
+if TYPE_CHECKING:
+    import asyncio
 
 RUN_AHEAD = 8
 """Events that a stream's request may post before its reader takes the first of them."""
@@ -103,6 +105,8 @@ class AsyncMailbox(Generic[SenderT]):
     """
 
     def __init__(self, n_ahead: int = 0) -> None:
+        import asyncio  # late: it takes longer than a first token
+
         self._events: asyncio.Queue[Posted[SenderT]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._n_ahead = n_ahead

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import NoReturn, Self
 
@@ -149,6 +148,8 @@ class AsyncStream(AsyncIterator[Piece]):
         make: Callable[[], list[Request[Complete]]],
         progress: OnProgress | None = None,
     ) -> None:
+        import asyncio  # late, as in llamacy.generation.mailbox
+
         self._worker = worker
         self._make = make
         self._request: Request[Complete] | None = None

@@ -18,7 +18,6 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.formats.lora import LoraFile, Pair, check_fits
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
-from llamacy.formats.lora.peft import read_peft_adapter
 from llamacy.generation.reading import Reading
 from llamacy.printable import shown
 
@@ -178,11 +177,13 @@ def _rows_of(pair: Pair, first: int, after: int) -> Pair:
 
 def _read(path: Path, config: ModelConfig) -> LoraFile:
     """Read a GGUF file, or a folder that PEFT wrote."""
-    file = (
-        read_peft_adapter(path, config)
-        if os.path.isdir(path)
-        else read_gguf_adapter(path)
-    )
+    if os.path.isdir(path):
+        # imported late: it takes the families of Hugging Face's folders along
+        from llamacy.formats.lora.peft import read_peft_adapter
+
+        file = read_peft_adapter(path, config)
+    else:
+        file = read_gguf_adapter(path)
     if file.architecture != config.architecture:
         field, found = "general.architecture", shown(file.architecture)
         raise FormatError(path, field, f"{config.architecture}, the model's", found)

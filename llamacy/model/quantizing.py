@@ -9,7 +9,6 @@ from llamacy.architectures.tensors import mapped_names
 from llamacy.config import ModelConfig
 from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
-from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType
 
 
@@ -33,6 +32,9 @@ def quantized(
     """
     if file_type is None:
         return nullcontext(file)
+    # imported late: a file that stays as it is loads sooner
+    from llamacy.formats.requantized import RequantizedFile
+
     architecture = find_architecture(config.architecture, str(file.path))
     mapped = mapped_names(architecture.tensors(config))
     usual = usual_experts(file.tensors, file.path)

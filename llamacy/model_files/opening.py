@@ -11,13 +11,10 @@ from llamacy.architectures.selecting import select_tensors
 from llamacy.architectures.tensors import mapped_names
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
-from llamacy.formats.hugging_face import open_hugging_face
 from llamacy.formats.model_file import ModelFile
-from llamacy.formats.requantized import RequantizedFile
 from llamacy.ggml.file_types import FileType, find_file_type
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.model_files.missing import UNFINISHED
-from llamacy.tokenizers.hugging_face import read_tokenizer_files
 
 
 @contextmanager
@@ -55,6 +52,9 @@ def open_model_as(
         if file_type is None:
             yield file
             return
+        # imported late, as below: a GGUF file that stays as it is loads sooner
+        from llamacy.formats.requantized import RequantizedFile
+
         architecture, config = read_hyperparameters(file)
         kept = mapped_names(architecture.tensors(config))
         with RequantizedFile(file, file_type, n_threads, kept=kept) as requantized:
@@ -75,6 +75,9 @@ def open_model(path: Path) -> ModelFile:
     """
     if not os.path.isdir(path):
         return _open_file(path)
+    from llamacy.formats.hugging_face import open_hugging_face
+    from llamacy.tokenizers.hugging_face import read_tokenizer_files
+
     file = open_hugging_face(path, read_tokenizer_files)
     try:
         # check now rather than in `load`: conversions must give a valid model too

@@ -29,6 +29,7 @@ from llamacy.tokenizers.vocabulary import (
 )
 
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
+_SHORT = 0x80 - 9  # bytes of a text, so that all lengths take one
 
 # token types, as SentencePiece numbers them
 _NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
@@ -147,9 +148,12 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     packed = struct.pack(f"<{len(scores)}f", *scores).ljust(4 * n_pieces, b"\0")
     rows = []
     for i, (text, kind) in enumerate(zip(pieces.texts, pieces.kinds, strict=True)):
-        score = packed[4 * i : 4 * i + 4]
+        data, score = text.encode(), packed[4 * i : 4 * i + 4]
         # 1: piece, 2: score, 3: type
-        piece = b"%b\x15%b\x18%c" % (message(1, text.encode()), score, kind)
+        if (n := len(data)) < _SHORT:  # as below, without the calls
+            rows.append(b"\n%c\n%c%b\x15%b\x18%c" % (n + 9, n, data, score, kind))
+            continue
+        piece = b"%b\x15%b\x18%c" % (message(1, data), score, kind)
         rows.append(message(1, piece))
     # model_type 3: BPE 2, byte_fallback 35
     trainer = b"\x18\x02%b%c" % (varint(35 << 3), bool(pieces.byte_ids))

@@ -361,6 +361,23 @@ def test_a_row_depends_on_nothing_but_itself(
     np.testing.assert_array_equal(steps.linear(x[::-1].copy(), weight), together[::-1])
 
 
+# of 16 KiB and more, and with a part of a block where the type allows it
+@pytest.mark.parametrize(
+    ("type_name", "k"), [("Q8_0", 1056), ("Q4_0", 2016), ("Q4_K", 2048), ("Q6_K", 1792)]
+)
+def test_a_single_row_of_long_panels(
+    steps: Steps, matrix: MakeMatrix, type_name: str, k: int
+) -> None:
+    """Copied for a run of panels, it gives the same bits as beside other rows."""
+    weight, weight2 = matrix(type_name, 69, k), matrix(type_name, 69, k, seed=1)
+    x = activations(3, k)
+    x[:, 5::100] *= 20  # units with two digits, and others
+    options: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
+    for each in ({}, options):
+        together = steps.linear(x, weight, **each)
+        np.testing.assert_array_equal(steps.linear(x[:1], weight, **each), together[:1])
+
+
 @some_types
 @pytest.mark.parametrize("form", ["store", "add", "swiglu", "geglu"])
 def test_threads_make_no_difference(

@@ -9,8 +9,8 @@ from the L1 cache and all branches predicted. Figures are for 256 weights times 
 
 With --peer, products of llama.cpp's sources at that path are put through the same.
 
-CPUs of which LLVM 19 has no model borrow another's: Apple's M1 that of the older
-Cyclone, the Cortex-A76 that of the Cortex-A57.
+LLVM 19 has no model of Apple's M1, which borrows that of the older Cyclone, nor of the
+Cortex-A76, of which the Neoverse N1 is the server's version: its model stands for both.
 
 Needs clang, llvm-objdump and llvm-mca of LLVM 19 or later, and Debian's qemu-user,
 gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and, for --peer, g++-aarch64-linux-gnu.
@@ -39,6 +39,7 @@ CPUS = {  # and the levels that they have
     "neoverse-v1": ("neon", "neon_i8mm"),
     "neoverse-v2": ("neon", "neon_i8mm"),
 }
+MODELS = {"cortex-a76": "neoverse-n1"}  # that stand for CPUs
 LEVELS = {"neon": "armv8.2-a+dotprod", "neon_i8mm": "armv8.2-a+dotprod+i8mm+bf16"}
 PEER_LEVELS = {
     "neon": "armv8.2-a+dotprod+fp16",
@@ -154,7 +155,7 @@ def cycles(stream: Stream, cpu: str, folder: Path) -> float:
     """Return llvm-mca's cycles for 256 weights and a row."""
     source = folder / "stream.s"
     source.write_text("\n".join((*stream.lines, ".Lend:", "")))
-    options = ("-mtriple=aarch64", f"-mcpu={cpu}", "-iterations=1")
+    options = ("-mtriple=aarch64", f"-mcpu={MODELS.get(cpu, cpu)}", "-iterations=1")
     report = run(tool("llvm-mca"), *options, "-instruction-info=0", source)
     total = re.search(r"^Total Cycles:\s+(\d+)", report, re.M)
     assert total, report
@@ -214,7 +215,7 @@ def main() -> None:
     parser.add_argument("--types", default=",".join(PEER_KERNELS))
     parser.add_argument("--levels", default=",".join(LEVELS))
     parser.add_argument("--cpus", default=",".join(CPUS))
-    parser.add_argument("--rows", default="1,64", help=f"{MANY} or more are many")
+    parser.add_argument("--rows", default="1,256", help=f"{MANY} or more are many")
     parser.add_argument("--compiler", help="clang 19 or later unless named")
     options = parser.parse_args()
     tracer = Tracer(options.folder, options.compiler or tool("clang"))

@@ -7,7 +7,7 @@ plugin of qemu's (count.c, built here) counts instructions; loading and the firs
 are left out. FOLDER is that of `tools/aarch64 FOLDER`, which has built llamacy in it.
 
 With --peer, llama.cpp's sources at that path are built for each level's instructions
-(cmake and ninja; minutes) and do the same.
+and do the same: minutes, by clang, cmake, ninja and g++-aarch64-linux-gnu.
 
 An instruction is not a cycle: the counts say how much work an engine leaves to the CPU.
 """
@@ -36,10 +36,10 @@ import os, sys
 import llamacy
 path, short, long, generated = sys.argv[1], *map(int, sys.argv[2:])
 model = llamacy.load(path, n_ctx=512, n_threads=1)
+never = dict.fromkeys(model.tokenizer.eog_ids, -float("inf"))
 def run(n, first, generated):
     ids = [first + 7 * i % 1000 for i in range(n)]
-    result = model.generate(ids, max_tokens=generated, temperature=0)
-    assert len(result.tokens) == generated, len(result.tokens)
+    model.generate(ids, max_tokens=generated, temperature=0, logit_bias=never)
     os.getppid()
 run(short, 300, 2)
 run(short, 301, 1)
@@ -85,17 +85,20 @@ def ours(folder: Path, level: str, model: Path) -> tuple[float, float]:
     )
 
 
-def theirs(folder: Path, level: str, model: Path, peer: Path) -> tuple[float, float]:
+def theirs(
+    folder: Path, level: str, model: Path, peer: Path, clang: str
+) -> tuple[float, float]:
     """Build llama.cpp, and count its."""
     build = folder / f"llama.cpp-{level}"
-    compiler = "aarch64-linux-gnu-"
+    target = "aarch64-linux-gnu"
     off = ("BUILD_SHARED_LIBS", "GGML_NATIVE", "GGML_OPENMP", "LLAMA_BUILD_COMMON")
     run(
         *("cmake", "-G", "Ninja", "-S", peer, "-B", build),
         *("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_SYSTEM_NAME=Linux"),
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
-        f"-DCMAKE_C_COMPILER={compiler}gcc",
-        f"-DCMAKE_CXX_COMPILER={compiler}g++",
+        *(f"-DCMAKE_{language}_COMPILER_TARGET={target}" for language in ("C", "CXX")),
+        f"-DCMAKE_C_COMPILER={clang}",
+        f"-DCMAKE_CXX_COMPILER={clang.replace('clang', 'clang++')}",
         f"-DGGML_CPU_ARM_ARCH={ARCHITECTURES[level]}",
         *(f"-D{option}=OFF" for option in off),
     )
@@ -105,7 +108,8 @@ def theirs(folder: Path, level: str, model: Path, peer: Path) -> tuple[float, fl
     libraries = sorted(build.rglob("*.a"))
     group = ("-Wl,--start-group", *libraries, "-Wl,--end-group")
     source = (HERE / "model.cpp", *includes, *group)
-    run(f"{compiler}g++", "-O2", "-static", *source, "-o", program)
+    link = (clang.replace("clang", "clang++"), f"--target={target}", "-static")
+    run(*link, "-O2", *source, "-o", program)
     return count(folder, program, model)
 
 
@@ -115,6 +119,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of tools/aarch64")
     parser.add_argument("--peer", type=Path, help="llama.cpp's sources")
     parser.add_argument("--model", type=Path, default=DEMO)
+    parser.add_argument("--clang", default="clang", help="for llama.cpp")
     parser.add_argument("--levels", default=",".join(ARCHITECTURES))
     options = parser.parse_args()
     print("| level | engine | a token of a prompt | a generated token |")
@@ -122,8 +127,9 @@ def main() -> None:
     for level in options.levels.split(","):
         counts = {"llamacy": ours(options.folder, level, options.model)}
         if options.peer:
-            each = theirs(options.folder, level, options.model, options.peer)
-            counts["llama.cpp"] = each
+            counts["llama.cpp"] = theirs(
+                options.folder, level, options.model, options.peer, options.clang
+            )
         for engine, (read, generated) in counts.items():
             cells = (f"{number / 1e6:.2f} M" for number in (read, generated))
             print(f"| `{level}` | {engine} | {' | '.join(cells)} |", flush=True)

@@ -17,7 +17,7 @@ enum {
     FLOAT_MIN_ROWS = 32,
     QUANT_MIN_ROWS = INT_MAX,   /* never, as in avx512.h */
     SPAN_PAGES = 8,             /* Z4: a strip of 8 queries 1.2 times as fast as with 4 */
-    BAND_STRIPS = 8,            /* cheap to unpack a span for, and all stay in the L2 cache */
+    BAND_STRIPS = 16,           /* Z4: at 16,384 tokens 1.05 times as fast as with 8; all stay in the L2 cache */
     PEAK_SUMS = 12,
     ROW_CHUNK = 4096,
     FETCHED_BYTES = 64 << 10,   /* the L2 cache has room for them */

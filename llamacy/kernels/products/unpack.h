@@ -19,7 +19,7 @@ INLINE packed_unit find_unit(pack_type type, const packed_matrix *w, int64_t pan
     return (packed_unit){start + at.codes, start + at.scales, start + at.supers};
 }
 
-/* What is added to the values of each table, so that i_dots() reads unsigned codes, and how many bits those
+/* Numbers added to the values of each table, so that i_dots() reads unsigned codes, and how many bits those
  * have. A level that multiplies signed bytes does without, unless it has MOVED_LOOKUPS because few bits are
  * faster; values that need 8 stay signed even so. */
 enum { LOOKUP_COUNT = 6 };

@@ -353,11 +353,13 @@ static inline int64_t grain_items(const step *s) {
 }
 
 /* Items a thread takes at a time, in whole grains: few enough that all threads finish together.
- * Blocks of a run's outputs go together, as they need the same exponentials. */
+ * Blocks of a run's outputs go together, as they need the same exponentials. Attention takes more,
+ * since runs that go together share the pages that they read. */
 static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
     if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
         return (n_items + n_threads - 1) / n_threads;
-    const int64_t grain = grain_items(s), most = 8 * grain, n = n_items / (n_threads * 8) / grain * grain;
+    const int64_t grain = grain_items(s), most = (s->kind == STEP_ATTENTION ? 16 : 8) * grain;
+    const int64_t n = n_items / (n_threads * 8) / grain * grain;
     return n < grain ? grain : n > most ? most : n;
 }
 
