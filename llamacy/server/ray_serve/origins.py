@@ -78,8 +78,6 @@ def origins(
     if not named or not all(isinstance(name, str) and name for name in named):
         wanted = "a model, a path or a name, or some of these by their names"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
-    n_active = options.get("max_active") or N_ACTIVE
-    options["max_active"] = checked_integer("max_active", n_active, 1)
     options["max_waiting"] = max_waiting
     return {name: _origin(each, options) for name, each in named.items()}
 
@@ -110,11 +108,26 @@ def _origin(model: Any, options: dict[str, Any]) -> Origin:
             raise NotPicklableError(
                 "model: wanted one that llamacy.load made, or its path"
             )
-        return Origin(model.recipe, options)
+        own = dict(model.recipe.options)
+        return Origin(model.recipe, _with_places(options, own.get("max_active")))
     if not is_path(model) or not os.fspath(model):
         wanted = "a llamacy.Model, a path or a name"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
-    return Origin(_lasting(model), options)
+    return Origin(_lasting(model), _with_places(options, None))
+
+
+def _with_places(options: dict[str, Any], own: int | None) -> dict[str, Any]:
+    """Return options that say how many texts a model writes together.
+
+    Parameters
+    ----------
+    options : dict
+        Options of `llamacy.load`.
+    own : int, optional
+        Texts that the model was told before.
+    """
+    n_active = options.get("max_active") or own or N_ACTIVE
+    return {**options, "max_active": checked_integer("max_active", n_active, 1)}
 
 
 def _lasting(model: str | os.PathLike[str]) -> str:

@@ -233,6 +233,14 @@ def test_running_texts_end_before_a_replica_stops(long: Any, babble: Model) -> N
     assert sum(len(chunk.choices) for chunk in chunks) > N_LONG / 8
 
 
+def test_replicas_take_what_their_model_takes(babbling: Path) -> None:
+    with llamacy.load(babbling, n_threads=1, max_active=5) as model:
+        made = ray_serve.deployment(model, max_waiting=3, num_replicas="auto")
+    config = made._bound_deployment._deployment_config
+    assert config.autoscaling_config.target_ongoing_requests == 5
+    assert config.max_queued_requests == 5 + 3 < config.max_ongoing_requests
+
+
 def test_bad_models_are_errors_of_deploying(cluster: Any, tmp_path: Path) -> None:
     absent, broken = str(tmp_path / "absent.gguf"), tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and no more")
