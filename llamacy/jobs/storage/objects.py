@@ -60,8 +60,11 @@ class StoredObject:
     def __init__(self, name: str, address: str) -> None:
         try:
             parts = urlsplit(address)
-        except ValueError as error:
-            raise ArgumentError(f"{name}: wanted an address: {error}") from None
+            path = quote(parts.path, _IN_PATH)
+        except ValueError:  # it may quote keys
+            wanted = "an address such as s3://bucket/in.jsonl"
+            found = "one that is not well formed"
+            raise ArgumentError(f"{name}: wanted {wanted}, found {found}") from None
         bucket = parts.netloc.rpartition("@")[2]
         self.path = urlunsplit((parts.scheme, bucket, parts.path, "", ""))
         if parts.scheme not in _S3 + _GOOGLE:
@@ -73,7 +76,7 @@ class StoredObject:
         query = parts.query
         if parts.scheme in _GOOGLE and "retry_limit_seconds=" not in query:
             query = "&".join(filter(None, [query, _PATIENCE]))
-        parts = parts._replace(path=quote(parts.path, _IN_PATH), query=query)
+        parts = parts._replace(path=path, query=query)
         filesystems = pyarrow_filesystems()
         self._not_found = filesystems.FileType.NotFound
         with self._errors(name):
