@@ -103,6 +103,7 @@ NEW = {"prompt": PROMPT}
         ({**NEW, "target": "there.jsonl"}, "there.jsonl: exists already"),
         ({"source": "requests.csv"}, "prompt: wanted a template"),
         ({"target": "out.parquet"}, "wanted a name that ends in .jsonl, the form of"),
+        ({**NEW, "progress": 1}, "progress: wanted"),
     ],
 )
 def test_what_is_wrong_is_said_before_the_model_is_loaded(
