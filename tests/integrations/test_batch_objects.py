@@ -150,6 +150,8 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
         with pytest.raises(wrong, match=message) as caught:
             run("no such model", given, target, **OPTIONS)
         assert "secret" not in str(caught.value)
+    with pytest.raises(llamacy.ModelFileError, match="none.jsonl: No such file"):
+        stored("x", f"s3://rows/none.jsonl{query}").size()
     with pytest.raises(llamacy.ArgumentError, match="prompt: .*no column"):
         run("no such model", source, "out.jsonl", prompt="{none}")
     ledger = f"s3://me:secret@rows/x.part{query}"

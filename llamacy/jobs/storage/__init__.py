@@ -67,7 +67,13 @@ class Stored(Protocol):
         """
 
     def size(self) -> int:
-        """Return its bytes."""
+        """Return its bytes.
+
+        Raises
+        ------
+        ModelFileError
+            There is none.
+        """
 
     def ledger_path(self) -> str:
         """Return the path of the ledger of a job that writes it."""

@@ -127,7 +127,10 @@ class StoredObject:
 
     def size(self) -> int:
         """Return its bytes."""
-        return int(self._info(self._key).size)
+        size = self._info(self._key).size
+        if size is None:  # it was removed meanwhile
+            raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+        return int(size)
 
     def ledger_path(self) -> str:
         """Return the path of a ledger of its name in the folder at hand."""
