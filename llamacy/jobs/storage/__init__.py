@@ -72,7 +72,7 @@ class Stored(Protocol):
         Raises
         ------
         ModelFileError
-            There is none.
+            It does not exist.
         """
 
     def ledger_path(self) -> str:
@@ -86,7 +86,7 @@ class Stored(Protocol):
         write : callable
             Writes a draft, given its path.
         ledger : str
-            Path of the ledger, beside which there may be drafts of objects.
+            Path of the ledger, whose job writes it; drafts of objects are beside it.
 
         Raises
         ------

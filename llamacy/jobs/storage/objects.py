@@ -138,7 +138,7 @@ class StoredObject:
 
     def replace(self, write: Callable[[str], None], ledger: str) -> None:
         """Write a draft beside the ledger, and send it."""
-        draft = draft_beside(ledger)
+        draft = draft_beside(ledger, ledger)
         try:
             with file_errors(draft):
                 write(draft)

@@ -98,7 +98,7 @@ def check_options(name: str, given: object) -> None:
     Raises
     ------
     ArgumentError
-        It has not.
+        It is of another kind.
     """
     if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
         wanted = "options by their names"
