@@ -26,7 +26,7 @@ def f_from_sum(_: Verbs) -> Iterator[Case]:
 
 def joined(rows: Array) -> Array:
     """Outputs (bundle_rows, 16) in the lanes of parts: (bundle_rows, 16)."""
-    n = len(rows)  # so many outputs of each row are side by side
+    n = len(rows)  # and outputs of each row that are side by side
     return rows.reshape(n, 16 // n, n).transpose(1, 0, 2).reshape(n, 16)
 
 
