@@ -283,8 +283,10 @@ class LocalJob:
             return self._target.ledger_path()
         path = os.path.expanduser(checked_path("ledger", ledger))
         if is_address(path):
-            wanted = "a path: a ledger is appended to"
-            raise ArgumentError(f"ledger: wanted {wanted}, found {short(path)}")
+            wanted = (
+                "a path, because a ledger is appended to"  # addresses may have keys
+            )
+            raise ArgumentError(f"ledger: wanted {wanted}, found an address")
         for other in (self._source.file, self._target):
             if StoredFile(path).is_same(other):
                 wanted = "another file than the input and the output"

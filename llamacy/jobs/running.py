@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Unpack
 
-from llamacy.arguments import checks_options, is_path, short
+from llamacy.arguments import check_callback, checks_options, is_path, short
 from llamacy.chat.calls import ChatOptions
 from llamacy.errors import ArgumentError
 from llamacy.generation.cancelling import CancelToken, check_cancel
@@ -158,6 +158,7 @@ def run(
         )
     else:
         _refuse_options({**given, "system": system, "raw": raw}, answer)
+    check_callback("progress", progress)
     check_cancel(cancel)
     with LocalJob(
         source, target, task, limit=limit, overwrite=overwrite, ledger=ledger

@@ -144,12 +144,18 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
         (f"s3://me:secret@rows/x{query}&x=1", "out.jsonl", "source: .*'x'"),
         (f"s3://me:secret@ro ws/x{query}", "out.jsonl", "source: Cannot parse URI$"),
         (f"s3://me:secret@rows/x{query}", "out.jsonl", "^s3://rows/x: wanted a name"),
+        ("s3://me:secret℀@rows/x.jsonl", "out.jsonl", "source: .* not well formed"),
+        ("s3://rows/\udc80.jsonl", "out.jsonl", "source: .* not well formed"),
     ):
         with pytest.raises(wrong, match=message) as caught:
             run("no such model", given, target, **OPTIONS)
         assert "secret" not in str(caught.value)
+    with pytest.raises(llamacy.ModelFileError, match="none.jsonl: No such file"):
+        stored("x", f"s3://rows/none.jsonl{query}").size()
     with pytest.raises(llamacy.ArgumentError, match="prompt: .*no column"):
         run("no such model", source, "out.jsonl", prompt="{none}")
-    with pytest.raises(llamacy.ArgumentError, match="ledger: wanted a path"):
-        run("no such model", source, "out.jsonl", ledger=source, **OPTIONS)
+    ledger = f"s3://me:secret@rows/x.part{query}"
+    with pytest.raises(llamacy.ArgumentError, match="ledger: wanted a path") as caught:
+        run("no such model", source, "out.jsonl", ledger=ledger, **OPTIONS)
+    assert "secret" not in str(caught.value)
     assert not list(Path().iterdir())

@@ -15,7 +15,7 @@ import pytest
 import llamacy
 from llamacy.jobs import run
 from llamacy.jobs.ledger import Ledger
-from llamacy.jobs.storage.disk import draft_beside
+from llamacy.jobs.storage.disk import StoredFile, draft_beside
 from llamacy.model.model import Model
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 from tests.support.jobs import SUMS, line_of, read_lines, sum_body, write_sums
@@ -103,6 +103,7 @@ NEW = {"prompt": PROMPT}
         ({**NEW, "target": "there.jsonl"}, "there.jsonl: exists already"),
         ({"source": "requests.csv"}, "prompt: wanted a template"),
         ({"target": "out.parquet"}, "wanted a name that ends in .jsonl, the form of"),
+        ({**NEW, "progress": 1}, "progress: wanted"),
     ],
 )
 def test_what_is_wrong_is_said_before_the_model_is_loaded(
@@ -232,11 +233,28 @@ def test_a_draft_that_a_killed_job_has_left_is_replaced(
     model: Model, tmp_path: Path
 ) -> None:
     source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
-    left = Path(draft_beside(str(target)))
+    left = Path(draft_beside(str(target), f"{target}.part"))
     left.write_text("half of")
     run(model, source, target, prompt=PROMPT, **GREEDY)
     assert len(read_lines(target)) == len(SUMS)
     assert not left.exists()
+
+
+def test_jobs_with_ledgers_of_their_own_write_whole_files(tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    output = StoredFile(str(target))
+
+    def write_one(draft: str) -> None:
+        Path(draft).write_text("one")
+        output.replace(write_two, "two.part")
+        assert target.read_text() == "two"
+
+    def write_two(draft: str) -> None:
+        Path(draft).write_text("two")
+
+    output.replace(write_one, "one.part")
+    assert target.read_text() == "one"
+    assert [*tmp_path.iterdir()] == [target]
 
 
 def test_a_ledger_may_be_elsewhere(

@@ -67,7 +67,13 @@ class Stored(Protocol):
         """
 
     def size(self) -> int:
-        """Return its bytes."""
+        """Return its bytes.
+
+        Raises
+        ------
+        ModelFileError
+            It does not exist.
+        """
 
     def ledger_path(self) -> str:
         """Return the path of the ledger of a job that writes it."""
@@ -80,7 +86,7 @@ class Stored(Protocol):
         write : callable
             Writes a draft, given its path.
         ledger : str
-            Path of the ledger, beside which there may be drafts of objects.
+            Path of the ledger, whose job writes it; drafts of objects are beside it.
 
         Raises
         ------

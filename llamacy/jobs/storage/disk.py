@@ -79,7 +79,7 @@ class StoredFile:
 
     def replace(self, write: Callable[[str], None], ledger: str) -> None:
         """Write it whole, or leave it as it is."""
-        draft = draft_beside(regular_path(self.path))
+        draft = draft_beside(regular_path(self.path), ledger)
         with (
             new_file(self.path, draft=draft) as draft,
             file_errors(self.path),
@@ -89,12 +89,13 @@ class StoredFile:
             sync_folder(self.path)
 
 
-def draft_beside(path: str) -> str:
-    """Return the path of a draft, always the same for a file.
+def draft_beside(path: str, ledger: str) -> str:
+    """Return the path of a draft, always the same for a file and a ledger.
 
-    The job that writes the file is the only one to write the draft, and finds the one
+    The job that has the ledger is the only one to write the draft, and finds the one
     that it left when it was killed.
     """
     folder, name = os.path.split(path)
-    digest = hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
-    return os.path.join(folder, f"llamacy-{digest}.part")
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(os.fsencode(f"{name}\0{ledger}"))
+    return os.path.join(folder, f"llamacy-{digest.hexdigest()}.part")

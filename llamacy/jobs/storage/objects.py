@@ -60,8 +60,11 @@ class StoredObject:
     def __init__(self, name: str, address: str) -> None:
         try:
             parts = urlsplit(address)
-        except ValueError as error:
-            raise ArgumentError(f"{name}: wanted an address: {error}") from None
+            path = quote(parts.path, _IN_PATH)
+        except ValueError:  # it may quote keys
+            wanted = "an address such as s3://bucket/in.jsonl"
+            found = "one that is not well formed"
+            raise ArgumentError(f"{name}: wanted {wanted}, found {found}") from None
         bucket = parts.netloc.rpartition("@")[2]
         self.path = urlunsplit((parts.scheme, bucket, parts.path, "", ""))
         if parts.scheme not in _S3 + _GOOGLE:
@@ -73,7 +76,7 @@ class StoredObject:
         query = parts.query
         if parts.scheme in _GOOGLE and "retry_limit_seconds=" not in query:
             query = "&".join(filter(None, [query, _PATIENCE]))
-        parts = parts._replace(path=quote(parts.path, _IN_PATH), query=query)
+        parts = parts._replace(path=path, query=query)
         filesystems = pyarrow_filesystems()
         self._not_found = filesystems.FileType.NotFound
         with self._errors(name):
@@ -124,7 +127,10 @@ class StoredObject:
 
     def size(self) -> int:
         """Return its bytes."""
-        return int(self._info(self._key).size)
+        size = self._info(self._key).size
+        if size is None:  # it was removed meanwhile
+            raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+        return int(size)
 
     def ledger_path(self) -> str:
         """Return the path of a ledger of its name in the folder at hand."""
@@ -132,7 +138,7 @@ class StoredObject:
 
     def replace(self, write: Callable[[str], None], ledger: str) -> None:
         """Write a draft beside the ledger, and send it."""
-        draft = draft_beside(ledger)
+        draft = draft_beside(ledger, ledger)
         try:
             with file_errors(draft):
                 write(draft)

@@ -12,7 +12,7 @@ from llamacy.arguments import checked_integer, checked_strings, short, unknown_o
 from llamacy.errors import ArgumentError, MissingPackageError
 from llamacy.model.model import Model
 from llamacy.server.application import MAX_BODY, QUIET_SECONDS, app
-from llamacy.server.ray_serve.origins import n_threads_of, origins
+from llamacy.server.ray_serve.origins import check_options, n_threads_of, origins
 from llamacy.server.ray_serve.replica import Replica
 from llamacy.server.slots import OnDemand
 
@@ -134,7 +134,11 @@ def deployment(
     n_active = sum(origin.options["max_active"] for origin in found.values())
     capacity = n_active + waiting * len(found)
     settings = _ray_settings(serve, ray_options, actor, n_active, capacity)
-    made = serve.deployment(serve.ingress()(Replica), **settings)
+    try:
+        made = serve.deployment(serve.ingress()(Replica), **settings)
+    except (TypeError, ValueError) as error:  # Pydantic's begin with their reasons
+        reason = " ".join(str(error).partition(" [type=")[0].split())
+        raise ArgumentError(f"an option of Ray Serve: {reason}") from error
     return made.bind(found, options)
 
 
@@ -173,8 +177,10 @@ def app_builder(args: dict[str, Any]) -> Any:
         There is no `model`, or an argument is invalid.
     """
     if "model" not in args:
-        raise ArgumentError(f"args: wanted a model, found {short(args)}")
-    return deployment(**{name: _value(name, given) for name, given in args.items()})
+        # values may be keys, of which no message tells
+        raise ArgumentError(f"args: wanted a model, found {short([*args])}")
+    given = {str(name): _value(name, value) for name, value in args.items()}
+    return deployment(**given)
 
 
 def _ray_serve() -> Any:
@@ -212,8 +218,8 @@ def _ray_settings(
 
     Raises
     ------
-    UnknownOptionError
-        Ray Serve has no such option.
+    ArgumentError
+        Ray Serve has no such option, or `ray_actor_options` are not by their names.
     """
     known = [*inspect.signature(serve.deployment).parameters][1:]
     own = [*inspect.signature(deployment).parameters][:-1]
@@ -225,8 +231,10 @@ def _ray_settings(
         "max_queued_requests": capacity,  # while there is no replica
         **given,
     }
+    of_actor = given.get("ray_actor_options") or {}
+    check_options("ray_actor_options", of_actor)
     wanted = {name: value for name, value in actor.items() if value is not None}
-    settings["ray_actor_options"] = {**wanted, **(given.get("ray_actor_options") or {})}
+    settings["ray_actor_options"] = {**wanted, **of_actor}
     scaling = given.get("autoscaling_config")
     if isinstance(scaling, Mapping) or given.get("num_replicas") == "auto":
         target = {"target_ongoing_requests": n_active}

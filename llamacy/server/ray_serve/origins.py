@@ -17,9 +17,10 @@ from llamacy.model.model import Model
 from llamacy.model.pickling import Recipe, load_again
 from llamacy.model_files.inspecting import inspect as look_at
 from llamacy.model_files.missing import check_exists
+from llamacy.model_files.sources import DEMO
 from llamacy.server.ray_serve.nodes import check_on_nodes
 
-_DEMO: Final = "demo"
+_OTHER_OPTIONS: Final = ("source", "progress", "max_waiting")  # of `load`
 
 
 class Origin(NamedTuple):
@@ -91,6 +92,19 @@ def n_threads_of(found: Mapping[str, Origin]) -> int | None:
     return max((each for each in given if each is not None), default=None)
 
 
+def check_options(name: str, given: object) -> None:
+    """Check that an argument has options by their names.
+
+    Raises
+    ------
+    ArgumentError
+        It is of another kind.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
+        wanted = "options by their names"
+        raise ArgumentError(f"{name}: wanted {wanted}, found {short(given)}")
+
+
 def _named(model: Any) -> Iterator[tuple[str, Any]]:
     """Yield a model, and the name that `llamacy serve` would give it."""
     source = model.path if isinstance(model, Model) else model
@@ -137,7 +151,7 @@ def _lasting(model: str | os.PathLike[str]) -> str:
     """
     source = os.fspath(model)
     if isinstance(model, str) and not os.path.exists(source):
-        if source == _DEMO or source.startswith("~") or parse_name(source):
+        if source == DEMO or source.startswith("~") or parse_name(source):
             return source
     absolute = os.path.abspath(source)
     if os.path.isabs(source) and not os.path.exists(source):
@@ -151,14 +165,9 @@ def _lasting(model: str | os.PathLike[str]) -> str:
 def _checked_options(given: Mapping[str, Any] | None) -> dict[str, Any]:
     if given is None:
         return {}
-    if not isinstance(given, Mapping):
-        raise ArgumentError(
-            f"load_options: wanted options by their names, found {short(given)}"
-        )
-    known = [*inspect.signature(load).parameters]
-    known = [
-        name for name in known if name not in ("source", "progress", "max_waiting")
-    ]
+    check_options("load_options", given)
+    parameters = inspect.signature(load).parameters
+    known = [name for name in parameters if name not in _OTHER_OPTIONS]
     if not given.keys() <= {*known}:
         raise unknown_options(given, known)
     return dict(given)

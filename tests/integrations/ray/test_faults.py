@@ -15,7 +15,6 @@ import pytest
 import llamacy
 from llamacy.jobs import run
 from llamacy.jobs.columns import ColumnTask
-from llamacy.jobs.ray.clusters import nodes as nodes_up
 from llamacy.jobs.ray.crew import Crew
 from llamacy.jobs.ray.rows_left import RowsLeft
 from llamacy.jobs.ray.worker import Begun, Origin
@@ -28,7 +27,6 @@ pytestmark = pytest.mark.integrations
 pytest.importorskip("ray", reason="Ray is absent")
 
 PROMPT = "What is {a} + {b}?"
-NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 def test_requests_are_answered_as_in_a_process(cluster: Any, tmp_path: Path) -> None:
@@ -54,44 +52,27 @@ def test_requests_are_answered_as_in_a_process(cluster: Any, tmp_path: Path) -> 
 
 
 def test_a_node_with_another_model_is_left_out(
-    cluster: Any,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
+    cluster: Any, homes: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nodes with homes of their own have files of their own at one path."""
     demo = find_source("demo").path.read_bytes()
-    nodes = []
-    for name in ("one", "two"):
-        home = tmp_path / name
-        home.mkdir()
-        # the last byte is one of a weight
-        model = demo if name == "one" else demo[:-1] + bytes([demo[-1] ^ 1])
+    other = demo[:-1] + bytes([demo[-1] ^ 1])  # the last byte is one of a weight
+    for home, model in zip(homes, (demo, other), strict=True):
         (home / "m.gguf").write_bytes(model)
-        nodes.append(cluster.add_node(env_vars={"HOME": str(home)}, **NODE))
-    ours = {node.node_id for node in nodes}
-    monkeypatch.setattr(
-        "llamacy.jobs.ray.crew.nodes",
-        lambda: {name: node for name, node in nodes_up().items() if name in ours},
-    )
     source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
-    try:
-        with caplog.at_level(logging.WARNING, "llamacy.jobs"):
-            task = ColumnTask(prompt=PROMPT)
-            with Crew(task, Origin("~/m.gguf", {"n_threads": 1})) as both:
-                assert both.identity() is not None
-                end = monotonic() + 60
-                while not both._faults and monotonic() < end:
-                    assert not [*both._step(RowsLeft([]))]
-                (fault,) = both._faults.values()
-        assert isinstance(fault, llamacy.FormatError)
-        assert "wanted the model that other nodes have, found another" in str(fault)
-        assert "cannot do the job: ~/m.gguf: " in caplog.text
-        run("~/m.gguf", source, target, prompt=PROMPT, ray="auto", temperature=0)
-        assert len(read_lines(target)) == len(read_lines(source))
-    finally:
-        for node in nodes:
-            cluster.remove_node(node)
+    with caplog.at_level(logging.WARNING, "llamacy.jobs"):
+        task = ColumnTask(prompt=PROMPT)
+        with Crew(task, Origin("~/m.gguf", {"n_threads": 1})) as both:
+            assert both.identity() is not None
+            end = monotonic() + 60
+            while not both._faults and monotonic() < end:
+                assert not [*both._step(RowsLeft([]))]
+            (fault,) = both._faults.values()
+    assert isinstance(fault, llamacy.FormatError)
+    assert "wanted the model that other nodes have, found another" in str(fault)
+    assert "cannot do the job: ~/m.gguf: " in caplog.text
+    run("~/m.gguf", source, target, prompt=PROMPT, ray="auto", temperature=0)
+    assert len(read_lines(target)) == len(read_lines(source))
 
 
 def test_a_node_with_another_version_is_an_error() -> None:
@@ -117,10 +98,9 @@ def test_a_driver_that_is_killed_loses_only_rows_under_way(
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_text("".join(json.dumps({"a": n, "b": n}) + "\n" for n in range(300)))
     options: list[Any] = ["-p", PROMPT, "-n", "24", "--temp", "1.3"]
-    words = [*COMMAND, "batch", "demo", source, target, *options, "-t", "1"]
-    driver = subprocess.Popen(
-        [*words, "--ray", cluster.address], stdout=subprocess.DEVNULL, env=ENVIRONMENT
-    )
+    options += ["-t", "1", "--ray", cluster.address]
+    words = [*COMMAND, "batch", "demo", source, target, *options]
+    driver = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     part = Path(f"{target}.part")
     try:
         end = monotonic() + 60
@@ -131,23 +111,10 @@ def test_a_driver_that_is_killed_loses_only_rows_under_way(
         driver.send_signal(signal.SIGKILL)
         driver.wait()
     assert not target.exists()
-    done = subprocess.run(
-        [*words, "--ray", cluster.address],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    assert done.returncode == 0, done.stderr
-    n_before = int(done.stdout.split(", ")[-1].split()[0])
-    assert n_before >= 19
-    assert done.stdout == f"{target}: 300 rows, {n_before} of them from before\n"
-    wanted = tmp_path / "wanted.jsonl"
-    run(
-        "demo",
-        source,
-        wanted,
-        prompt=PROMPT,
-        max_tokens=24,
-        temperature=1.3,
-    )
+    job: dict[str, Any] = {"prompt": PROMPT, "max_tokens": 24, "temperature": 1.3}
+    with llamacy.load("demo", n_threads=1) as model:
+        done = run(model, source, target, ray="auto", **job)
+        assert 19 <= done.n_before < done.n_done == 300
+        wanted = tmp_path / "wanted.jsonl"
+        run(model, source, wanted, **job)
     assert target.read_bytes() == wanted.read_bytes()

@@ -40,7 +40,7 @@ def source(tmp_path: Path) -> Path:
         {
             "n": n,
             "text": f"2024-01-{n % 28 + 1:02}",
-            "large": 2**53 + 1 if n % 2 else None,
+            "large": LARGE if n % 2 else None,
         }
         for n in range(N_ROWS)
     ]

@@ -241,6 +241,22 @@ def test_replicas_take_what_their_model_takes(babbling: Path) -> None:
     assert config.max_queued_requests == 5 + 3 < config.max_ongoing_requests
 
 
+def test_bad_options_are_errors_of_deploying() -> None:
+    bad: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"num_cpus": "x"}, "an option of Ray Serve: .*num_cpus"),
+        ({"num_replicas": -1}, "an option of Ray Serve: .*num_replicas .*equal to 0$"),
+        ({"ray_actor_options": 5}, "ray_actor_options: wanted options .*found 5"),
+        ({"load_options": {5: 1}}, "load_options: wanted options .*found {5: 1}"),
+        ({"api_key": KEY}, "api_key: unknown option; did you mean api_keys"),
+    )
+    for options, message in bad:
+        with pytest.raises(llamacy.ArgumentError, match=message):
+            ray_serve.deployment("demo", **options)
+    with pytest.raises(llamacy.ArgumentError, match="wanted a model") as caught:
+        ray_serve.app_builder({"api_keys": [KEY]})
+    assert KEY not in str(caught.value)
+
+
 def test_bad_models_are_errors_of_deploying(cluster: Any, tmp_path: Path) -> None:
     absent, broken = str(tmp_path / "absent.gguf"), tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF and no more")
