@@ -23,6 +23,10 @@ from llamacy.jobs.ray.rows_left import RowsLeft
 from llamacy.jobs.rows import Row
 
 N_CALLS = 2  # of a worker at once
+_POSITIVE = (
+    *("workers", "rate", "rows", "slowness", "bandwidth", "sends"),
+    "days_between_failures",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +191,9 @@ def main(words: list[str] | None = None) -> None:
     for name, value in vars(Cluster()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value))
     given = vars(parser.parse_args(words)).items()
+    for name, value in given:
+        if value is not None and (value < 0 or (value == 0 and name in _POSITIVE)):
+            parser.error(f"--{name.replace('_', '-')}: out of range: {value}")
     cluster = Cluster(**{name: value for name, value in given if value is not None})
     found = Simulation(cluster).run()
     print(

@@ -209,10 +209,10 @@ def compiled(args: list[str]) -> str | None:
 def main() -> None:
     """Run as a command; the exit status tells whether all compiles."""
     named = {system.name: system for system in SYSTEMS}
-    names = [name for name in sys.argv[2:] if name != "--check"]
-    if len(sys.argv) < 2 or not named.keys() >= set(names):
+    words = [word for word in sys.argv[1:] if word != "--check"]
+    if not words or words[0].startswith("-") or not named.keys() >= set(words[1:]):
         sys.exit(__doc__)
-    folder = Path(sys.argv[1]).resolve()
+    folder, names = Path(words[0]).resolve(), words[1:]
     folder.mkdir(parents=True, exist_ok=True)
     systems = [named[name] for name in names or named]
     # what a function may use is known when code is made of it, the compiler's own

@@ -54,9 +54,9 @@ class Limits:
     n_decode : int
         Most rows that grow texts.
     n_checked : int
-        Most of them in a pass that checks drafts: texts leave rows up to it to these.
+        Most of them in a pass that checks drafts, which get what texts leave of these.
     n_drafted : int
-        Most of them that are drafted.
+        Most rows that are drafted.
     n_scored : int
         Most rows of prompts of which all logits are wanted.
     """

@@ -108,8 +108,8 @@ def load(
         Most texts that are generated together, up to `n_batch`: each pass over the
         weights adds a token to all of them. By default 16 to 64: four for each thread,
         and more of a mixture of experts, if there is memory for them. Further ones
-        wait; streams that stand still until their readers catch up do not count. No
-        text is changed by it.
+        wait; streams that stand still until their readers catch up do not count. At
+        every level but `amx` texts do not depend on it.
     max_waiting : int, optional
         Most requests that may wait for a place when another call comes, which then
         raises BusyError; one call may bring any number. By default no call is refused.

@@ -14,7 +14,6 @@ from llamacy.generation.drafting.draft_model import DraftModel
 from llamacy.generation.drafting.mtp_head import MtpHead
 from llamacy.generation.drafting.proposer import Proposer
 from llamacy.generation.engine import Engine
-from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
 from llamacy.model.embeddings import TextEmbeddings
@@ -73,8 +72,8 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         *,
         n_ctx: int,
         cache_bytes: int,
+        max_active: int,
         max_waiting: int | None = None,
-        max_active: int = N_ACTIVE,
         drafting: bool = True,
         draft: LoadedDraft | None = None,
         origin: Origin,

@@ -73,7 +73,7 @@ class Sampler:
             and params.xtc_probability == 0
             and params.typical_p == 1
         )
-        self._changes = bool(
+        self._changes_logits = bool(
             params.logits_processors
             or len(self._biased)
             or len(self._suppressed_next)
@@ -84,7 +84,7 @@ class Sampler:
     @property
     def _is_plain(self) -> bool:
         """Whether the likeliest token is chosen, of logits as they are."""
-        return self._is_greedy and not self._changes
+        return self._is_greedy and not self._changes_logits
 
     def accept(self, ids: Sequence[int]) -> None:
         """Record the prompt's tokens, which penalties and processors look at."""
@@ -133,7 +133,7 @@ class Sampler:
         token = constraint.allow(logits)
         if token is None:
             return self.sample(logits, constraint), False
-        self._tokens.extend([token])
+        self._tokens.append(token)
         return token, False
 
     def sample(
@@ -185,14 +185,14 @@ class Sampler:
             token = int(logits.argmax()) if only is None else only
             if only is None and not math.isfinite(logits[token]):
                 self._refuse_none(logits[token])
-        self._tokens.extend([token])
+        self._tokens.append(token)
         return token, is_taken
 
     def _changed(
         self, logits: NDArray[np.float32], constraint: Constraint | None
     ) -> NDArray[np.float32]:
         """Apply the steps that need the whole vocabulary."""
-        if not self._changes:
+        if not self._changes_logits:
             return logits
         params = self.params
         tokens = self._tokens.array

@@ -29,7 +29,7 @@ from llamacy.tokenizers.vocabulary import (
 )
 
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
-_SHORT = 0x80 - 9  # bytes of a text, so that all lengths take one
+_SHORT = 0x80 - 9  # bytes of a piece from which on lengths may take two
 
 # token types, as SentencePiece numbers them
 _NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6

@@ -55,8 +55,9 @@ def test_keys_come_from_a_file_or_the_environment(
         api_keys(tmp_path / "missing")
 
 
+@pytest.mark.server
 def test_a_model_loaded_on_demand_has_its_options() -> None:
-    pytest.importorskip("llamacy.server")
+    pytest.importorskip("llamacy.server", exc_type=ImportError)
     with later(LoadingFlags(), "demo", 3, 2).load() as model:
         assert model.engine.worker.max_active == 3
         assert model.engine.worker.n_capacity == 5

@@ -49,6 +49,15 @@ def test_closing_the_worker_ends_what_runs(executor: ScriptedExecutor) -> None:
     assert executor.n_open == 0
 
 
+def test_a_worker_is_up_until_it_is_closed(executor: ScriptedExecutor) -> None:
+    worker = Worker(executor, 4)
+    assert worker.is_up
+    gather(worker, [request("say")])
+    assert worker.is_up
+    worker.close()
+    assert not worker.is_up
+
+
 def test_a_forgotten_worker_ends_its_thread(executor: ScriptedExecutor) -> None:
     before = set(threading.enumerate())
     worker = Worker(executor, 4)

@@ -217,6 +217,7 @@ def with_metadata(model: Model, metadata: dict[str, Any]) -> Model:
         metadata,
         n_ctx=64,
         cache_bytes=0,
+        max_active=1,
         origin=Origin("", "f16", 32, model.executor.page_bytes),
     )
 

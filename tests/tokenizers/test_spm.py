@@ -200,3 +200,19 @@ def test_two_tokens_for_one_byte_are_refused(spm_metadata: Callable[..., Any]) -
 )
 def test_long_texts_are_encoded(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_tokens_of_any_length(spm_metadata: Callable[..., Any]) -> None:
+    """Lengths of 128 bytes and more take two bytes in sentencepiece's own file."""
+    made = spm_metadata()
+    names = ("tokens", "token_type", "scores")
+    tokens, types, scores = (list(made[f"tokenizer.ggml.{name}"]) for name in names)
+    long = ["x" * 118, "y" * 119, "z" * 128, "é" * 200]
+    tokens += long
+    types += [4] * len(long)
+    scores += [0.0] * len(long)
+    fields = {"tokens": tokens, "token_type": types, "scores": scores}
+    tokenizer = tokenizer_from_metadata(spm_metadata(**fields), "x.gguf")
+    for token in long:
+        ids = tokenizer.encode(f"the{token}", add_bos=False)
+        assert ids == [tokens.index("▁the"), tokens.index(token)]

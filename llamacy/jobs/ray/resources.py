@@ -77,7 +77,10 @@ def memory_of(origin: Origin, n_tokens: int = USUAL_TOKENS) -> int:
     info = inspect(origin.source, quantize=options.get("quantize"))
     kv_type = options.get("kv_type") or "f16"
     n_tokens = min(n_tokens, options.get("n_ctx") or info.n_ctx_train)
-    n_active = options.get("max_active") or N_ACTIVE
+    n_active = options.get("max_active")
+    n_active = checked_integer(
+        "max_active", N_ACTIVE if n_active is None else n_active, 1
+    )
     of_others = (n_active - 1) * info.kv_bytes(n_tokens, kv_type)
     return info.memory_bytes(n_tokens, kv_type) + of_others
 

@@ -132,7 +132,7 @@ INLINE vf    f_from_i(vi a) F_QUARTERS(vcvtq_f32_s32(neon_words(a.q[i])))
 /* Loaded for each sum, beside products, by pipelines that they leave idle; a copy of a register would take
  * turns with them. */
 INLINE int8x16_t neon_bias(void) {
-    static const int32_t bias[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
+    _Alignas(16) static const int32_t bias[4] = {SUM_BIAS, SUM_BIAS, SUM_BIAS, SUM_BIAS};
     return neon_bytes(*(const volatile int32x4_t *)bias);
 }
 INLINE vi    i_bias(void) I_QUARTERS(neon_bias())

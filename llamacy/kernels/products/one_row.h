@@ -3,16 +3,16 @@
  * Memory is the limit, and prefetchers of the CPU read it as fast as it can be read where they
  * see one stream in ascending order. Three things kept them from it:
  *
- *   - A panel takes the row's units with it as it streams through the L1 cache. They come
+ *   - A panel drives the row's units out of the L1 cache as it streams through. They come
  *     back from L2 for each panel, and are a second stream. So the row is copied, once for a
- *     run, to an order that is none: unit u of n is at `stride` u modulo n.
+ *     run, and its units are scattered: unit u of n is at `stride` u modulo n.
  *   - Scales of a block lie after its codes, and are needed with the first of them: all waited.
  *     They are prefetched, some blocks ahead; codes are left to the CPU.
  *   - Second digits are looked for in their own units. Here a bit a unit says whether it has one.
  *
- * The arithmetic is that of few_rows.h, in the same order. One thread of a Zen 4 EPYC, where memory
- * is read at 31 GB/s, 2,048 and 5,632 columns, GB/s without and with all this: Q8_0 23 and 23,
- * 28 and 29; Q4_0 28 and 26, 30 and 27; Q4_K 26 and 24, 28 and 26; Q6_K 24 and 23, 27 and 27.
+ * The arithmetic is that of few_rows.h, in the same order: a row's result is the same, alone or
+ * among others. llamacy/kernels/README.md, "A single row", says how fast memory is read
+ * without and with all this.
  */
 #ifndef LLAMACY_ONE_ROW_H
 #define LLAMACY_ONE_ROW_H
@@ -20,7 +20,7 @@
 #include "products/few_rows.h"
 
 /* Panels of a matrix that a single row meets before it meets those of a second one: streams are long,
- * and a thread takes no more at a time. */
+ * and a thread seldom takes more at a time. */
 enum { RUN_PANELS = 32 };
 
 /* A copied row. */

@@ -140,7 +140,8 @@ def _with_places(options: dict[str, Any], own: int | None) -> dict[str, Any]:
     own : int, optional
         Texts that the model was told before.
     """
-    n_active = options.get("max_active") or own or N_ACTIVE
+    given = (options.get("max_active"), own, N_ACTIVE)
+    n_active = next(each for each in given if each is not None)
     return {**options, "max_active": checked_integer("max_active", n_active, 1)}
 
 

@@ -26,10 +26,8 @@ def f_from_sum(_: Verbs) -> Iterator[Case]:
 
 def joined(rows: Array) -> Array:
     """Outputs (bundle_rows, 16) in the lanes of parts: (bundle_rows, 16)."""
-    n = len(rows)
-    if n == 2:  # 2 outputs of each row, four times a part
-        return rows.reshape(2, 8, 2).transpose(1, 0, 2).reshape(2, 16)
-    return rows.reshape(4, 4, 4).transpose(1, 0, 2).reshape(4, 16)
+    n = len(rows)  # and outputs of each row that are side by side
+    return rows.reshape(n, 16 // n, n).transpose(1, 0, 2).reshape(n, 16)
 
 
 def bundles(verbs: Verbs) -> Iterator[Array]:
@@ -78,26 +76,19 @@ def p_outputs(verbs: Verbs) -> Iterator[Case]:
 
 def p_dots(verbs: Verbs) -> Iterator[Case]:
     """Codes (outputs of a part, columns) and activations (rows, columns)."""
-    rows, outputs, columns = (
-        verbs.bundle_rows,
-        16 // verbs.bundle_rows,
-        4 * verbs.bundle_rows,
-    )
-    limits = [(low, high) for low in (-128, 127) for high in (-127, 127)]
+    rows = verbs.bundle_rows
+    outputs, columns = 16 // rows, 4 * rows
     inputs = [
         (np.full((outputs, columns), code), np.full((rows, columns), x))
-        for code, x in limits
+        for code in (-128, 127)
+        for x in (-127, 127)
     ]
+    mixed = rng().integers(-128, 128, (outputs, columns))
     for column in range(columns):
         x = np.zeros((rows, columns), int)
         x[:, column] = range(1, rows + 1)
-        inputs.append((rng().integers(-128, 128, (outputs, columns)), x))
-    inputs.append(
-        (
-            rng().integers(-128, 128, (outputs, columns)),
-            rng().integers(-127, 128, (rows, columns)),
-        )
-    )
+        inputs.append((mixed, x))
+    inputs.append((mixed, rng().integers(-127, 128, (rows, columns))))
     for codes, x in inputs:
         before = rng().integers(-(2**20), 2**20, 16).astype(np.int32)
         sums, stored = x @ codes.T, codes.reshape(-1)
