@@ -129,6 +129,9 @@ class LoadFields(BaseModel):
     prompt_cache: int | None = Field(
         None, description="Most bytes kept of texts that have ended"
     )
+    max_active: int | None = Field(
+        None, description="Most texts that are generated together"
+    )
     draft: str | None = Field(
         None, description="A smaller model with the same tokens, which drafts"
     )

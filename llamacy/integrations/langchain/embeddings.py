@@ -21,7 +21,7 @@ class LlamacyEmbeddings(EmbeddingModel, Embeddings):
     ----------
     model : str, os.PathLike or llamacy.Model
         A path or a name, as for `llamacy.load`, or a model that is loaded.
-    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache : optional
+    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache, max_active : optional
         As for `llamacy.load`, if `model` is a path or a name.
     pooling, dimensions, normalize : optional
         As for `llamacy.Model.embed`.
@@ -68,7 +68,7 @@ class LlamacyReranker(HeldModel, BaseDocumentCompressor):
     ----------
     model : str, os.PathLike or llamacy.Model
         A reranker: a path or a name, as for `llamacy.load`, or a model that is loaded.
-    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache : optional
+    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache, max_active : optional
         As for `llamacy.load`, if `model` is a path or a name.
     top_n : int or None, default 3
         How many documents to keep; None keeps all.

@@ -25,7 +25,7 @@ class Llamacy(BaseLLM, LoadedModel):
     ----------
     model : str, os.PathLike or llamacy.Model
         A path or a name, as for `llamacy.load`, or a model that is loaded.
-    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache : optional
+    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache, max_active : optional
         As for `llamacy.load`, if `model` is a path or a name.
     max_tokens, temperature, top_k, top_p, min_p, seed, stop, ... : optional
         Fields of `llamacy.SamplingParams`. Each call may give others, or override them:

@@ -42,7 +42,7 @@ class Llamacy(FunctionCallingLLM, LoadedModel, ChatFields):
     ----------
     model : str, os.PathLike or llamacy.Model
         A path or a name, as for `llamacy.load`, or a model that is loaded.
-    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache : optional
+    n_ctx, n_threads, n_batch, kv_type, quantize, prompt_cache, max_active : optional
         As for `llamacy.load`, if `model` is a path or a name.
     chat_format, overflow, template_arguments, reasoning_effort, merge_system : optional
         As for `llamacy.Model.chat`.
