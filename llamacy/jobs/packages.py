@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from llamacy.errors import MissingPackageError
@@ -15,14 +16,7 @@ def pyarrow_parquet() -> Any:
     MissingPackageError
         pyarrow is not installed.
     """
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingPackageError(
-            "no module named 'pyarrow', which Parquet files need: run "
-            "`pip install '.[parquet]'` in a clone of llamacy"
-        ) from None
-    return pyarrow.parquet
+    return _imported("pyarrow.parquet", "Parquet files need", "parquet")
 
 
 def pyarrow_filesystems() -> Any:
@@ -33,14 +27,8 @@ def pyarrow_filesystems() -> Any:
     MissingPackageError
         pyarrow is not installed.
     """
-    try:
-        import pyarrow.fs
-    except ImportError:
-        raise MissingPackageError(
-            "no module named 'pyarrow', which objects of S3 and Google Cloud Storage "
-            "need: run `pip install '.[parquet]'` in a clone of llamacy"
-        ) from None
-    return pyarrow.fs
+    needed = "objects of S3 and Google Cloud Storage need"
+    return _imported("pyarrow.fs", needed, "parquet")
 
 
 def ray_package() -> Any:
@@ -51,11 +39,15 @@ def ray_package() -> Any:
     MissingPackageError
         It is not installed.
     """
+    return _imported("ray", "jobs on a cluster need", "ray")
+
+
+def _imported(module: str, needed: str, extra: str) -> Any:
     try:
-        import ray
+        return import_module(module)
     except ImportError:
+        package = module.partition(".")[0]
         raise MissingPackageError(
-            "no module named 'ray', which jobs on a cluster need: run "
-            "`pip install '.[ray]'` in a clone of llamacy"
+            f"no module named '{package}', which {needed}: run "
+            f"`pip install '.[{extra}]'` in a clone of llamacy"
         ) from None
-    return ray
