@@ -123,25 +123,28 @@ def _origin(model: Any, options: dict[str, Any]) -> Origin:
                 "model: wanted one that llamacy.load made, or its path"
             )
         own = dict(model.recipe.options)
-        return Origin(model.recipe, _with_places(options, own.get("max_active")))
+        return Origin(model.recipe, _with_places(options, own))
     if not is_path(model) or not os.fspath(model):
         wanted = "a llamacy.Model, a path or a name"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
-    return Origin(_lasting(model), _with_places(options, None))
+    return Origin(_lasting(model), _with_places(options, {}))
 
 
-def _with_places(options: dict[str, Any], own: int | None) -> dict[str, Any]:
+def _with_places(options: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Return options that say how many texts a model writes together.
 
     Parameters
     ----------
     options : dict
         Options of `llamacy.load`.
-    own : int, optional
-        Texts that the model was told before.
+    own : dict
+        Those that the model was loaded with.
     """
-    given = (options.get("max_active"), own, N_ACTIVE)
-    n_active = next(each for each in given if each is not None)
+    given = {**own, **options}
+    n_active = given.get("max_active")
+    if n_active is None:
+        n_batch = checked_integer("n_batch", given.get("n_batch", N_ACTIVE), 1)
+        n_active = min(N_ACTIVE, n_batch)
     return {**options, "max_active": checked_integer("max_active", n_active, 1)}
 
 

@@ -240,6 +240,8 @@ def test_replicas_take_what_their_model_takes(babbling: Path) -> None:
     config = made._bound_deployment._deployment_config
     assert config.autoscaling_config.target_ongoing_requests == 5
     assert config.max_queued_requests == 5 + 3 < config.max_ongoing_requests
+    small = ray_serve.deployment("demo", max_waiting=3, load_options={"n_batch": 8})
+    assert small._bound_deployment._deployment_config.max_queued_requests == 8 + 3
 
 
 def test_bad_options_are_errors_of_deploying() -> None:
@@ -248,6 +250,7 @@ def test_bad_options_are_errors_of_deploying() -> None:
         ({"num_replicas": -1}, "an option of Ray Serve: .*num_replicas .*equal to 0$"),
         ({"ray_actor_options": 5}, "ray_actor_options: wanted options .*found 5"),
         ({"load_options": {5: 1}}, "load_options: wanted options .*found {5: 1}"),
+        ({"load_options": {"n_batch": 0}}, "n_batch: wanted .*found 0"),
         ({"api_key": KEY}, "api_key: unknown option; did you mean api_keys"),
     )
     for options, message in bad:
