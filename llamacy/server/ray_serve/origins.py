@@ -138,7 +138,7 @@ def _with_places(options: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]
     options : dict
         Options of `llamacy.load`.
     own : dict
-        Those that the model was loaded with.
+        Options that the model was loaded with.
     """
     given = {**own, **options}
     n_active = given.get("max_active")
