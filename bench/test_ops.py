@@ -76,7 +76,8 @@ def linear_step(
     prepared: NDArray[np.uint8] | None = None
     if before.reads_prepared(weight):
         prepared = np.zeros(before.prepared_bytes(k, rows), np.uint8)
-        before.add(Step("prepare", {"x": x}, {"prepared": prepared}, {"n": k}))
+        constants = {"n": k, "n_digits": before.digits_read(weight)}
+        before.add(Step("prepare", {"x": x}, {"prepared": prepared}, constants))
         run(before, rows, n_threads)
     reads = {"x": x, "prepared": prepared}
     step.add(Step.of("linear", reads, {"y": y}, form="store", weight=weight))
