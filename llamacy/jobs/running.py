@@ -45,8 +45,8 @@ def run(
 
     A job that ends before its output is written, by Ctrl-C, a full disk or a power cut,
     resumes where it was when it is started again: each answer is kept beside the
-    output, in a file whose name ends in ``.part``, as soon as it is there. The output
-    is the same, byte for byte, as without an interruption.
+    output, in a file whose name ends in ``.part``, as soon as it is there. At every
+    level but `amx` the output is the same, byte for byte, as without an interruption.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ Kernels know nothing of models, files or threads.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import os
@@ -79,10 +80,20 @@ def lacking(level: Level) -> str | None:
         return f"for {level.machine} CPUs"
     missing = [name for name in level.features if name not in _features()]
     if missing:
-        return f"CPU lacks {', '.join(missing)}"
+        return _refused(missing) or f"CPU lacks {', '.join(missing)}"
     if not _is_built(level.name):
         return "not built"
     return None
+
+
+def _refused(missing: list[str]) -> str | None:
+    """Return why Linux refuses the missing features, if the CPU itself has them."""
+    from llamacy.kernels.cpu import refusal
+
+    error = refusal() if all(name.startswith("amx_") for name in missing) else 0
+    if error == errno.ENOSPC:
+        return "a thread's alternate signal stack is too small for AMX's registers"
+    return f"Linux refuses it: {os.strerror(error)}" if error else None
 
 
 def available() -> tuple[Level, ...]:

@@ -12,6 +12,7 @@ cdef extern from "cpu_features.h" nogil:
         const char *name
     const cpu_feature cpu_feature_table[]
     uint64_t cpu_features()
+    int cpu_refusal()
 
 
 MACHINE = CPU_MACHINE.decode("ascii")
@@ -26,3 +27,8 @@ def features():
         if found >> i & 1
     ]
     return frozenset(names)
+
+
+def refusal():
+    """Return the number of the error with which Linux refuses AMX, or 0."""
+    return cpu_refusal()

@@ -3,7 +3,8 @@
  * cpu_features() returns a bit for each row of cpu_feature_table: bit i set
  * means this process may use that feature now. A feature the CPU has, but
  * whose registers the operating system does not save (XCR0, AMX permission),
- * is absent: an instruction of it would kill the process.
+ * is absent: an instruction of it would kill the process. cpu_refusal() tells
+ * whether that permission is what lacks.
  *
  * Sources: Intel SDM volume 1 chapters 13 and 14, volume 2 CPUID; Linux
  * Documentation/arch/x86/xstate.rst and Documentation/arch/arm64/elf_hwcaps.rst.
@@ -21,6 +22,7 @@
 #include <cpuid.h>
 #endif
 #if defined(__linux__)
+#include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -88,16 +90,33 @@ static uint64_t cpu_xcr0(void) {
 #endif
 }
 
+/* Whether the CPU has tiles, and the operating system saves them for those who ask. */
+static int cpu_has_tiles(void) {
+    uint32_t regs[4];
+    cpu_cpuid(0, 0, regs);
+    if (regs[EAX] < 7 || (cpu_xcr0() & XCR0_AMX) != XCR0_AMX) return 0;
+    cpu_cpuid(7, 0, regs);
+    return regs[EDX] >> 24 & 1;
+}
+
 /* Linux gives a process AMX's 8 KiB of tile data only when asked (since 5.16;
- * older kernels do not set its XCR0 bits). Once given it holds for all threads.
- * Elsewhere AMX is not used. */
+ * older kernels do not set its XCR0 bits). Once given it holds for all threads,
+ * whose signal handlers need room for as much: while one has an alternate
+ * signal stack without that room, the answer is ENOSPC. Elsewhere AMX is not
+ * used. Returns the error's number, or 0. */
 static int cpu_request_amx(void) {
 #if defined(__linux__)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
-    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) ? errno : 0;
 #else
-    return 0;
+    return -1;
 #endif
+}
+
+/* The number of the error with which Linux refuses AMX to this process, if it does; or 0. */
+static int cpu_refusal(void) {
+    const int error = cpu_has_tiles() ? cpu_request_amx() : 0;
+    return error > 0 ? error : 0;
 }
 
 static uint64_t cpu_features(void) {
@@ -108,10 +127,8 @@ static uint64_t cpu_features(void) {
     if (max_leaf >= 7) {
         cpu_cpuid(7, 0, regs);
         max_subleaf = regs[EAX];
-        if ((xcr0 & XCR0_AMX) == XCR0_AMX && (regs[EDX] >> 24 & 1) &&
-            !cpu_request_amx())
-            xcr0 &= XCR0_AVX512;
     }
+    if (cpu_has_tiles() && cpu_request_amx()) xcr0 &= XCR0_AVX512;
     for (int i = 0; i < CPU_N_FEATURES; i++) {
         const struct cpu_feature *f = &cpu_feature_table[i];
         if (f->leaf > max_leaf || f->subleaf > max_subleaf) continue;
@@ -174,6 +191,8 @@ static uint64_t cpu_features(void) {
     return found;
 }
 
+static int cpu_refusal(void) { return 0; }
+
 #else /* other machines: only scalar is built, and there is nothing to ask */
 
 #define CPU_MACHINE "other"
@@ -184,6 +203,8 @@ struct cpu_feature {
 static const struct cpu_feature cpu_feature_table[1] = {{""}};
 
 static uint64_t cpu_features(void) { return 0; }
+
+static int cpu_refusal(void) { return 0; }
 
 #endif
 

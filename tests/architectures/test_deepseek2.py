@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from llamacy import kernels
 from llamacy.architectures import ARCHITECTURES
 from llamacy.config import LatentAttentionConfig
 from llamacy.errors import FormatError, UnsupportedError
@@ -168,7 +169,9 @@ def test_an_old_file_keeps_the_types_of_its_values(
             )
     want = logits_of(write(rounded, OLD), TOKENS, "reference")
     assert error(logits_of(old, TOKENS, "reference"), want) < 1e-6
-    assert error(logits_of(old, TOKENS, "plan"), want) < 0.05
+    # at amx both factors of a product are bfloat16, whose errors this model enlarges
+    most = 0.2 if kernels.selected().name.startswith("amx") else 0.05
+    assert error(logits_of(old, TOKENS, "plan"), want) < most
 
 
 def test_the_cache_has_one_latent_key_a_token(write: Callable[..., Path]) -> None:

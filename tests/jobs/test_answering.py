@@ -22,6 +22,7 @@ from llamacy.model.mixed_calls import each_call
 from llamacy.model.model import Model
 from tests.support import random_model
 from tests.support.jobs import SUMS, line_of, results_of, rows_of, sum_body
+from tests.support.levels import rows_alone
 
 SAMPLED: dict[str, Any] = {"temperature": 1.5, "top_k": 0, "max_tokens": 6}
 TASK = ColumnTask(prompt="{a} and {b}", raw=True, seed=3, options=SAMPLED)
@@ -30,7 +31,7 @@ ROWS = rows_of([{"a": a, "b": b} for a, b in SUMS])
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from llamacy.kernels.levels import LEVELS, Level, levels_of
 BY_NAME = {level.name: level for level in LEVELS}
 EVERY_FEATURE = frozenset(name for level in LEVELS for name in level.features)
 EVERY_MODULE = frozenset(BY_NAME)
+AVAILABLE = {level.name for level in kernels.available()}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,6 +34,12 @@ def pretend(
     monkeypatch.setattr(kernels, "_features", lambda: features)
     monkeypatch.setattr(kernels, "_is_built", lambda name: name in built)
     monkeypatch.setattr(cpu, "MACHINE", machine)
+    monkeypatch.setattr(cpu, "refusal", lambda: 0)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+    """Make Linux look as if it refused AMX to this process."""
+    monkeypatch.setattr(cpu, "refusal", lambda: error)
 
 
 def features_of(name: str) -> frozenset[str]:
@@ -147,6 +155,29 @@ class TestChoice:
             kernels._choose("amx")
         assert "possible here: scalar, avx2, avx512" in str(info.value)
 
+    @pytest.mark.parametrize(
+        ("error", "why"),
+        [(errno.ENOSPC, "signal stack is too small"), (errno.EPERM, "not permitted")],
+    )
+    def test_a_cpu_whose_system_refuses_amx(
+        self, error: int, why: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, features_of("avx512_bf16"))
+        refuse(monkeypatch, error)
+        level, reason = kernels._choose("")
+        assert level.name == "avx512_bf16"
+        assert re.search(f"; amx: .*{why}", reason)
+        with pytest.raises(CPUError, match=f"amx: .*{why}.*; possible here: scalar"):
+            kernels._choose("amx")
+
+    def test_a_refusal_is_no_reason_where_the_cpu_lacks_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pretend(monkeypatch, features_of("avx512"))
+        refuse(monkeypatch, errno.EPERM)
+        wanted = "CPU lacks avx512_bf16, amx_tile, amx_int8, amx_bf16"
+        assert kernels.lacking(BY_NAME["amx"]) == wanted
+
     def test_forcing_what_is_not_built(self, monkeypatch: pytest.MonkeyPatch) -> None:
         pretend(monkeypatch, EVERY_FEATURE, frozenset({"scalar", "avx2"}))
         with pytest.raises(CPUError, match="not built; possible here: scalar, avx2$"):
@@ -176,6 +207,23 @@ class TestThisMachine:
         amx = {name for name in known if name.startswith("amx_")}
         assert granted - amx == listed - amx
         assert granted & amx in (set(), listed & amx)
+
+    @pytest.mark.skipif("amx" not in AVAILABLE, reason="this machine has no AMX")
+    def test_amx_is_left_where_a_signal_stack_is_too_small_for_it(self) -> None:
+        """Its registers take 8 KiB, which a handler's stack must have room for."""
+        code = (
+            "import ctypes;"
+            "stack = ctypes.create_string_buffer(4096);"
+            "P = ctypes.c_void_p;"
+            "stack_t = (P * 3)(ctypes.addressof(stack), 0, len(stack));"
+            "assert ctypes.CDLL(None).sigaltstack(stack_t, None) == 0;"
+            "import llamacy; from llamacy import kernels;"
+            "print(*map(kernels.lacking, kernels.LEVELS), sep='; ');"
+            "llamacy.load('demo').generate('Once upon a time, ' * 9, max_tokens=2)"
+        )
+        done = run_python(code, LLAMACY_ISA="")
+        assert done.returncode == 0, done.stderr
+        assert "; a thread's alternate signal stack is too small" in done.stdout
 
     @pytest.mark.parametrize("name", [level.name for level in LEVELS])
     def test_load_imports_the_level_or_says_why_not(self, name: str) -> None:

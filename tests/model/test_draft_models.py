@@ -32,6 +32,7 @@ from llamacy.model_files.sources import Source
 from llamacy.ops.plan.plan import Plan
 from tests.support import random_model, recurrent_model
 from tests.support.drafted import FreeRows, rows_cost_nothing
+from tests.support.levels import rows_alone
 
 PROMPT = "Once upon a time"
 N_TOKENS = 60
@@ -172,7 +173,10 @@ def test_recurrent_models_draft_and_are_drafted(
 ) -> None:
     args = (tmp_path, write_gguf, llama_metadata, random_tensors, family)
     path = recurrent_model.write(*args)
-    with llamacy.load(path, draft=tmp_path / "whole.gguf", n_ctx=300) as model:
+    with (
+        rows_alone(),
+        llamacy.load(path, draft=tmp_path / "whole.gguf", n_ctx=300) as model,
+    ):
         rows_cost_nothing(model.engine.worker)
         options: dict[str, Any] = {"max_tokens": 60, "temperature": 0.3, "seed": 1}
         options["logit_bias"] = {2: -100}  # no end

@@ -9,6 +9,7 @@ import pytest
 
 import llamacy
 from llamacy.model.model import Model
+from tests.support.levels import rows_alone
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,10 @@ def stories(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def babble(babble_model: Path) -> Iterator[Model]:
-    with llamacy.load(babble_model, n_threads=1, kv_type="f32") as model:
+    with (
+        rows_alone(),
+        llamacy.load(babble_model, n_threads=1, kv_type="f32") as model,
+    ):
         yield model
 
 

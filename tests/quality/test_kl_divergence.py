@@ -14,6 +14,7 @@ import llamacy
 from llamacy.model.model import Model
 from llamacy.quality.logits_file import LogitsFile
 from tests.support import random_model
+from tests.support.levels import rows_alone
 
 N_CTX = 20
 RECORDED = Path(__file__).parent / "llama-perplexity.logits"
@@ -53,7 +54,10 @@ def test_all_statistics_match_their_definitions(
     random_model.write(str(tmp_path / "other.gguf"), seed=1)
     shares: list[float] = []
     n_read: list[int] = []
-    with llamacy.load(tmp_path / "other.gguf", n_threads=1, kv_type="f32") as other:
+    with (
+        rows_alone(),
+        llamacy.load(tmp_path / "other.gguf", n_threads=1, kv_type="f32") as other,
+    ):
         done = llamacy.kl_divergence(
             other,
             saved,

@@ -264,7 +264,8 @@ class Plan(HeldMemory, DraftingPlan):
     def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:
         """Embed texts in one pass, which leaves nothing of them.
 
-        A text's embedding does not depend on the other texts, to the last bit.
+        A text's embedding does not depend on the other texts, to the last bit, at any
+        level but `amx`.
 
         Parameters
         ----------
