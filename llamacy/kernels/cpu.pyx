@@ -12,6 +12,7 @@ cdef extern from "cpu_features.h" nogil:
         const char *name
     const cpu_feature cpu_feature_table[]
     uint64_t cpu_features()
+    void cpu_vendor(char *name)
 
 
 MACHINE = CPU_MACHINE.decode("ascii")
@@ -26,3 +27,10 @@ def features():
         if found >> i & 1
     ]
     return frozenset(names)
+
+
+def vendor():
+    """Return the maker's name as x86 CPUs tell it, `"GenuineIntel"` say; or `""`."""
+    cdef char[13] name
+    cpu_vendor(name)
+    return (<bytes>name).decode("ascii", "replace")
