@@ -1,9 +1,10 @@
 """How the weights of a single row are read: the way that this CPU wants.
 
-A token generated alone waits for memory. A Zen 4 reads one long stream best, left to the
-CPU's own prefetchers; a Granite Rapids Xeon reads nearly twice as fast if two streams are
-prefetched. One level serves both, so the distance is an argument of products. Results
-are the same bits either way. kernels/README.md, "A single row", has the figures.
+A token generated alone waits for memory. A Zen 4 reads one long stream best, left to
+the CPU's own prefetchers; a Granite Rapids Xeon reads nearly twice as fast if two
+streams are prefetched. One level serves both, so the distance is an argument of
+products. Results are the same bits either way. kernels/README.md, "A single row", has
+the figures.
 """
 
 from __future__ import annotations
