@@ -49,6 +49,7 @@ def info(json: JSON = False) -> None:
     print(f"features {', '.join(facts['features']) or 'none that a level needs'}")
     print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
     print(f"level    {facts['isa']} ({facts['isa_reason']})")
+    print(f"one row  {facts['row_ahead']} bytes ahead ({facts['row_ahead_reason']})")
     rows = []
     for level in facts["levels"]:
         state = "in use" if level["name"] == facts["isa"] else "can be used"
@@ -60,6 +61,7 @@ def _facts() -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
     from llamacy.kernels.cpu import features
+    from llamacy.kernels.row_reading import row_ahead, row_reason
     from llamacy.system.cpu_names import cpu_name
     from llamacy.system.threads import default_threads
 
@@ -85,6 +87,8 @@ def _facts() -> dict[str, Any]:
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,
+        "row_ahead": row_ahead(),
+        "row_ahead_reason": row_reason(),
         "n_threads": default_threads(),
         "n_threads_reason": threads_reason(),
     }

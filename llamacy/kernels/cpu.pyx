@@ -13,6 +13,7 @@ cdef extern from "cpu_features.h" nogil:
     const cpu_feature cpu_feature_table[]
     uint64_t cpu_features()
     int cpu_refusal()
+    void cpu_vendor(char *name)
 
 
 MACHINE = CPU_MACHINE.decode("ascii")
@@ -32,3 +33,10 @@ def features():
 def refusal():
     """Return the number of the error with which Linux refuses AMX, or 0."""
     return cpu_refusal()
+
+
+def vendor():
+    """Return the maker's name as x86 CPUs tell it, `"GenuineIntel"` say; or `""`."""
+    cdef char[13] name
+    cpu_vendor(name)
+    return (<bytes>name).decode("ascii", "replace")

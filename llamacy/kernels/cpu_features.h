@@ -13,6 +13,7 @@
 #define LLAMACY_CPU_FEATURES_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__x86_64__) || defined(_M_X64)
 
@@ -139,6 +140,16 @@ static uint64_t cpu_features(void) {
     return found;
 }
 
+/* The maker's name as CPUID spells it, such as "GenuineIntel"; empty on other machines. */
+static void cpu_vendor(char name[13]) {
+    uint32_t regs[4];
+    cpu_cpuid(0, 0, regs);
+    memcpy(name, &regs[EBX], 4);
+    memcpy(name + 4, &regs[EDX], 4);
+    memcpy(name + 8, &regs[ECX], 4);
+    name[12] = 0;
+}
+
 #elif defined(__aarch64__) || defined(_M_ARM64)
 
 #if defined(__linux__)
@@ -192,6 +203,7 @@ static uint64_t cpu_features(void) {
 }
 
 static int cpu_refusal(void) { return 0; }
+static void cpu_vendor(char name[13]) { name[0] = 0; }
 
 #else /* other machines: only scalar is built, and there is nothing to ask */
 
@@ -205,6 +217,7 @@ static const struct cpu_feature cpu_feature_table[1] = {{""}};
 static uint64_t cpu_features(void) { return 0; }
 
 static int cpu_refusal(void) { return 0; }
+static void cpu_vendor(char name[13]) { name[0] = 0; }
 
 #endif
 

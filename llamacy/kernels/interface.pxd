@@ -160,6 +160,7 @@ cdef extern from "interface.h" nogil:
         float* y
         size_t ldx
         size_t ldy
+        size_t ahead
         int m
         epilogue form
 

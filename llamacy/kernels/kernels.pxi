@@ -134,7 +134,7 @@ cdef extern from "products/one_row.h":
 
     void multiply_panels(
         const packed_matrix* w, int64_t panel, int n_panels, const activations* x,
-        spread_row* row, float* out) noexcept nogil
+        size_t ahead, spread_row* row, float* out) noexcept nogil
 
 
 cdef extern from "products/signs.h":

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ggml.types import GGMLType
-from llamacy.kernels import available
+from llamacy.kernels import available, row_reading
 from llamacy.kernels.packing.matrices import TYPE_NAMES
 
 if TYPE_CHECKING:
@@ -362,13 +362,20 @@ def test_a_row_depends_on_nothing_but_itself(
 
 
 # of 16 KiB and more, and with a part of a block where the type allows it
+@pytest.mark.parametrize("ahead", [0, 3072])
 @pytest.mark.parametrize(
     ("type_name", "k"), [("Q8_0", 1056), ("Q4_0", 2016), ("Q4_K", 2048), ("Q6_K", 1792)]
 )
 def test_a_single_row_of_long_panels(
-    steps: Steps, matrix: MakeMatrix, type_name: str, k: int
+    steps: Steps,
+    matrix: MakeMatrix,
+    monkeypatch: pytest.MonkeyPatch,
+    type_name: str,
+    k: int,
+    ahead: int,
 ) -> None:
-    """Copied for a run of panels, it gives the same bits as beside other rows."""
+    """Copied for a run of panels, or with two of them in turn: as beside other rows."""
+    monkeypatch.setattr(row_reading, "_selection", lambda: (ahead, ""))
     weight, weight2 = matrix(type_name, 69, k), matrix(type_name, 69, k, seed=1)
     x = activations(3, k)
     x[:, 5::100] *= 20  # units with two digits, and others

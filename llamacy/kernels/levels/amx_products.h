@@ -7,7 +7,7 @@
 /* From the sizes of a Sapphire Rapids' caches, 48 KiB and 2 MiB a core: not measured. Sizes
  * that do not depend on tiles are as in avx512.h. */
 enum {
-    PREFETCH_BYTES = 7168,
+    PREFETCH_BYTES = 3072,      /* Granite Rapids, Q4_K: 2 rows 1.13 times as fast as with 7,168, 8 rows as fast */
     RESIDENT_BYTES = 512 << 10,
     MANY_PANELS = 16,           /* a slice of all of them, unpacked: 256 KiB, in the L2 cache */
     MANY_ROWS = 512,            /* their sums: 512 KiB */

@@ -27,11 +27,13 @@
 #include "products/activations.h"
 #include "products/unpack.h"
 
+INLINE void prefetch_bytes(const uint8_t *p, size_t n) {
+    UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + i);
+}
+
 /* Prefetch n bytes of a stream, PREFETCH_BYTES ahead of p: by as much as is read while
  * memory answers. */
-INLINE void prefetch_ahead(const uint8_t *p, size_t n) {
-    UNROLL for (size_t i = 0; i < n; i += 64) PREFETCH(p + PREFETCH_BYTES + i);
-}
+INLINE void prefetch_ahead(const uint8_t *p, size_t n) { prefetch_bytes(p + PREFETCH_BYTES, n); }
 
 /* log2 of the number of rows that one kernel takes when n are left. */
 INLINE int log2_rows(int n) {

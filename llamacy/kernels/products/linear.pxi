@@ -50,12 +50,13 @@ cdef void multiply_run(
     cdef activations x = rows_for(w, a, 0)
     cdef int i, some
     if not looks_sums_up(w):
-        multiply_panels(w, panel, n_panels, &x, row, out)
+        multiply_panels(w, panel, n_panels, &x, a.ahead, row, out)
         return
     for i from 0 <= i < n_panels by SIGN_PANELS:
         some = min(<int>SIGN_PANELS, n_panels - i)
         if some < SIGN_PANELS_MIN:
-            multiply_panels(w, panel + i, some, &x, row, out + i * PANEL_ROWS)
+            multiply_panels(
+                w, panel + i, some, &x, a.ahead, row, out + i * PANEL_ROWS)
         else:
             multiply_signs(w, panel + i, some, &x, out + i * PANEL_ROWS)
 

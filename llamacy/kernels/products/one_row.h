@@ -1,7 +1,9 @@
-/* A single row, times runs of panels that are longer than half of the L1 cache.
+/* A single row, times runs of panels.
  *
- * Memory is the limit, and prefetchers of the CPU read it as fast as it can be read where they
- * see one stream in ascending order. Three things kept them from it:
+ * Memory is the limit, and CPUs want it read in one of two ways: `ahead` of linear_args says which.
+ *
+ * 0: prefetchers of the CPU read panels longer than half of the L1 cache as fast as it can be done,
+ * where they see one stream in ascending order. Three things kept them from it:
  *
  *   - A panel drives the row's units out of the L1 cache as it streams through. They come
  *     back from L2 for each panel, and are a second stream. So the row is copied, once for a
@@ -9,6 +11,9 @@
  *   - Scales of a block lie after its codes, and are needed with the first of them: all waited.
  *     They are prefetched, some blocks ahead; codes are left to the CPU.
  *   - Second digits are looked for in their own units. Here a bit a unit says whether it has one.
+ *
+ * Otherwise the kernel prefetches, `ahead` bytes, and multiplies units of two panels in turn, half a
+ * run apart: prefetchers of the CPU, which stop at the end of a page, then work on two at a time.
  *
  * The arithmetic is that of few_rows.h, in the same order: a row's result is the same, alone or
  * among others. llamacy/kernels/README.md, "A single row", says how fast memory is read
@@ -38,6 +43,8 @@ typedef struct {
 } run_scratch;
 
 typedef void row_kernel(const packed_matrix *w, int64_t panel, const spread_row *row, float *out);
+typedef void pair_kernel(const packed_matrix *w, int64_t panel, int64_t other, const activations *x,
+                         const spread_row *row, size_t ahead, float *out, float *other_out);
 
 #if DOT_ROWS == 1 && ROWS_MAX > 1
 
@@ -66,7 +73,8 @@ static void spread(const activations *x, size_t n, spread_row *to) {
 }
 
 /* Notes which units have a second digit, for weights that read it. */
-static void note_digits(size_t n, spread_row *row) {
+static void note_digits(pack_type type, size_t n, spread_row *row) {
+    if (PACK_TRAITS[type].digits < 2) return;
     for (size_t first = 0; first < n; first += BLOCK_UNITS) {
         int bits = 0;
         for (size_t u = first; u < first + BLOCK_UNITS && u < n; u++)
@@ -82,9 +90,24 @@ INLINE void prefetch_scales(pack_type type, const uint8_t *block) {
     UNROLL for (size_t i = codes; i < bytes; i += 64) PREFETCH(block + BLOCKS_AHEAD * bytes + i);
 }
 
+/* Unit u of a block. */
+INLINE packed_unit unit_of_block(pack_type type, packed_unit block, size_t u) {
+    block.codes += u * code_bytes(type);
+    block.scales += u / (size_t)PACK_TRAITS[type].units * scale_bytes(type);
+    return block;
+}
+
+/* acc += one unit of a panel times that of the row. */
+INLINE void add_row_unit(pack_type type, packed_unit packed, const quant_unit *unit, int two_digits,
+                         const fine_unit *fine, vf *acc) {
+    unit_weights weights;
+    unpack_unit(type, packed, &weights);
+    if (two_digits) add_both_digits(type, 1, &weights, unit, fine, acc);
+    else add_unit(type, 1, &weights, NULL, unit, acc);
+}
+
 INLINE void multiply_spread(pack_type type, const packed_matrix *w, int64_t panel, const spread_row *row, float *out) {
     const size_t units = (size_t)w->k / UNIT_COLS, end = units * sizeof *row->units;
-    const size_t shared = (size_t)PACK_TRAITS[type].units;
     size_t at = 0;
     vf acc = f_zero();
     for (size_t first = 0; first < units; first += BLOCK_UNITS) {
@@ -93,13 +116,8 @@ INLINE void multiply_spread(pack_type type, const packed_matrix *w, int64_t pane
         const packed_unit block = find_unit(type, w, panel, first);
         prefetch_scales(type, block.codes);
         for (size_t u = 0; u < n; u++) {
-            const packed_unit packed = {block.codes + u * code_bytes(type),
-                                        block.scales + u / shared * scale_bytes(type), block.supers};
             const quant_unit *unit = (const quant_unit *)((const uint8_t *)row->units + at);
-            unit_weights weights;
-            unpack_unit(type, packed, &weights);
-            if (two_digits >> u & 1) add_both_digits(type, 1, &weights, unit, row->fine + first + u, &acc);
-            else add_unit(type, 1, &weights, NULL, unit, &acc);
+            add_row_unit(type, unit_of_block(type, block, u), unit, two_digits >> u & 1, row->fine + first + u, &acc);
             at += row->stride;
             if (at >= end) at -= end;
         }
@@ -107,13 +125,55 @@ INLINE void multiply_spread(pack_type type, const packed_matrix *w, int64_t pane
     f_store(out, acc);
 }
 
+/* Two panels, unit by unit in turn. Of the row, only where second digits are is read. */
+INLINE void multiply_pair(pack_type type, const packed_matrix *w, const int64_t *panels, const activations *x,
+                          const spread_row *row, size_t ahead, vf *acc) {
+    const size_t units = (size_t)w->k / UNIT_COLS, share = block_bytes(type, BLOCK_UNITS) / BLOCK_UNITS;
+    for (size_t first = 0; first < units; first += BLOCK_UNITS) {
+        const size_t n = units - first < BLOCK_UNITS ? units - first : BLOCK_UNITS;
+        const int two_digits = PACK_TRAITS[type].digits == 2 ? row->has_fine[first / BLOCK_UNITS] : 0;
+        packed_unit blocks[2];
+        UNROLL for (int p = 0; p < 2; p++) blocks[p] = find_unit(type, w, panels[p], first);
+        for (size_t u = 0; u < n; u++)
+            UNROLL for (int p = 0; p < 2; p++) {
+                prefetch_bytes(blocks[p].codes + u * share + ahead, share);
+                add_row_unit(type, unit_of_block(type, blocks[p], u), x->units + first + u, two_digits >> u & 1,
+                             x->fine + first + u, acc + p);
+            }
+    }
+}
+
 #define ROW_KERNEL(type)                                                                                        \
     static void row_##type(const packed_matrix *w, int64_t panel, const spread_row *row, float *out) {          \
         multiply_spread(PACK_##type, w, panel, row, out);                                                       \
+    }                                                                                                           \
+    static void pair_##type(const packed_matrix *w, int64_t panel, int64_t other, const activations *x,         \
+                            const spread_row *row, size_t ahead, float *out, float *other_out) {                \
+        const int64_t panels[2] = {panel, other};                                                               \
+        vf acc[2] = {f_zero(), f_zero()};                                                                       \
+        multiply_pair(PACK_##type, w, panels, x, row, ahead, acc);                                              \
+        f_store(out, acc[0]);                                                                                   \
+        f_store(other_out, acc[1]);                                                                             \
     }
-#define NAMED(type) [PACK_##type] = row_##type,
+#define ROW_NAMED(type) [PACK_##type] = row_##type,
+#define PAIR_NAMED(type) [PACK_##type] = pair_##type,
 EACH_QUANT_TYPE(ROW_KERNEL)
-static row_kernel *const ROW_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(NAMED)};
+static row_kernel *const ROW_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(ROW_NAMED)};
+static pair_kernel *const PAIR_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(PAIR_NAMED)};
+
+/* Panels of a run in pairs, half of them apart; returns how many that were. */
+static int multiply_in_pairs(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
+                             spread_row *row, float *out) {
+    const size_t units = (size_t)w->k / UNIT_COLS;
+    const int half = n_panels / 2;
+    if (is_float_pack(w->type) || units > SPREAD_UNITS) return 0;
+    row->fine = x->fine;
+    note_digits(w->type, units, row);
+    for (int i = 0; i < half; i++)
+        PAIR_KERNELS[w->type](w, panel + i, panel + half + i, x, row, ahead, out + i * PANEL_ROWS,
+                              out + (half + i) * PANEL_ROWS);
+    return 2 * half;
+}
 
 #else
 
@@ -123,19 +183,22 @@ INLINE int spreads_row(const packed_matrix *w) { (void)w; return 0; }
 #endif
 
 /* out[p][n] of panels panel .. panel + n_panels. */
-static void multiply_panels(const packed_matrix *w, int64_t panel, int n_panels, const activations *x,
+static void multiply_panels(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
                             spread_row *row, float *out) {
-    (void)row;
+    int first = 0;
+    (void)row, (void)ahead;
 #if DOT_ROWS == 1 && ROWS_MAX > 1
-    if (spreads_row(w)) {
+    if (ahead) {
+        first = multiply_in_pairs(w, panel, n_panels, x, ahead, row, out);
+    } else if (spreads_row(w)) {
         const size_t units = (size_t)w->k / UNIT_COLS;
         spread(x, units, row);
-        if (PACK_TRAITS[w->type].digits == 2) note_digits(units, row);
+        note_digits(w->type, units, row);
         for (int i = 0; i < n_panels; i++) ROW_KERNELS[w->type](w, panel + i, row, out + i * PANEL_ROWS);
         return;
     }
 #endif
-    for (int i = 0; i < n_panels; i++) FEW_KERNELS[w->type][0](w, panel + i, x, out + i * PANEL_ROWS);
+    for (int i = first; i < n_panels; i++) FEW_KERNELS[w->type][0](w, panel + i, x, out + i * PANEL_ROWS);
 }
 
 #endif

@@ -1,0 +1,58 @@
+"""How the weights of a single row are read: the way that this CPU wants.
+
+A token generated alone waits for memory. A Zen 4 reads one long stream best, left to
+the CPU's own prefetchers; a Granite Rapids Xeon reads nearly twice as fast if two
+streams are prefetched. One level serves both, so the distance is an argument of
+products. Results are the same bits either way. kernels/README.md, "A single row", has
+the figures.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+__all__ = ["row_ahead", "row_reason"]
+
+_VARIABLE = "LLAMACY_ROW_AHEAD"
+_MOST_AHEAD = 1 << 20
+
+# Bytes by maker, of 1,024 to 8,192 that were tried on a Granite Rapids Xeon.
+_AHEAD = {"GenuineIntel": 3072}
+
+
+def row_ahead() -> int:
+    """Return how many bytes ahead a single row's weights are prefetched.
+
+    0 leaves them to the CPU. `LLAMACY_ROW_AHEAD` decides, or else the maker of the CPU.
+
+    Raises
+    ------
+    ValueError
+        `LLAMACY_ROW_AHEAD` is no number of bytes from 0 to a MiB.
+    """
+    return _selection()[0]
+
+
+def row_reason() -> str:
+    """Return in a few words why `row_ahead` returns that; raises as it does."""
+    return _selection()[1]
+
+
+@cache
+def _selection() -> tuple[int, str]:
+    from llamacy.kernels.cpu import vendor
+
+    return _choose(os.environ.get(_VARIABLE, ""), vendor())
+
+
+def _choose(forced: str, vendor: str) -> tuple[int, str]:
+    """Choose a distance: the one that is forced, unless it is empty, and say why."""
+    if forced:
+        if not forced.isascii() or not forced.isdigit() or int(forced) > _MOST_AHEAD:
+            wanted = f"wanted bytes, 0 to {_MOST_AHEAD}"
+            raise ValueError(f"{_VARIABLE}: {wanted}, found {forced!r}")
+        return int(forced), f"forced by {_VARIABLE}={forced}"
+    if vendor in _AHEAD:
+        return _AHEAD[vendor], f"the default for {vendor}"
+    return 0, "left to the prefetchers of the CPU"
