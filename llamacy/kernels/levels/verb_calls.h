@@ -237,6 +237,8 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define TILES_OUT TILE_OUT(0); TILE_OUT(1); TILE_OUT(2); TILE_OUT(3); TILE_OUT(4); TILE_OUT(5); TILE_OUT(6); TILE_OUT(7)
 #define EACH_TILE_VERB(do)                                                                \
     do(t_byte, WITH_K(m->n[0], I_OUT(t_byte(IA, K & 3))))                                 \
+    do(t_fraction, F_OUT(t_fraction(FA)))                                                 \
+    do(t_scale2, F_OUT(t_scale2(FA, FB)))                                                 \
     do(T_LOAD, t_begin(); TILES_IN; TILES_OUT; t_end())                                   \
     do(T_ZERO, t_begin(); TILES_IN; T_ZERO(1); T_ZERO(6); TILES_OUT; t_end())             \
     do(T_DOT, t_begin(); TILES_IN; T_DOT(0, 4, 6); T_DOT(3, 5, 7); TILES_OUT; t_end())
