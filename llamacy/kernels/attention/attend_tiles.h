@@ -107,41 +107,52 @@ static void score_tiles(const strip_pair *pair, const span_tiles *t) {
     NEXT_SCORES(3, more + HALF_TOKENS);
 }
 
-/* Two vectors of a pair's outputs, from c on, grow by the weighted values of its pages. */
-static void weigh_tiles(const strip_pair *pair, const span_tiles *t, int c) {
+/* Sums of a pair's outputs: store those of the two vectors before, and load these. */
+#define NEXT_OUTPUTS(t, to, is_first, step)                      \
+    do {                                                         \
+        if (!(is_first)) T_STORE(t, (to)-32, step);              \
+        T_LOAD(t, to, step);                                     \
+    } while (0)
+
+/* Some outputs of a pair grow by the weighted values of its pages, two vectors at a time. */
+static void weigh_tiles(const strip_pair *pair, const span_tiles *t, vector_range some) {
     const int both = pair->n_strips == PAIR;
-    const size_t step = sizeof(float) * (size_t)wide_dim(t->d.value), at = (size_t)c * t->value_step;
-    const size_t next = kv_plane_bytes(KV_BF16, t->d.key) + (size_t)c * TILE_BYTES;
-    float *left = pair->states[0]->out + 16 * c, *other = pair->states[both]->out + 16 * c;
-    T_LOAD(0, left, step);
-    T_LOAD(1, left + 16, step);
-    T_LOAD(2, other, step);
-    T_LOAD(3, other + 16, step);
-    for (int page = 0; page < pair->n_pages; page++) {
-        const uint8_t *values = t->values[pair->first + page] + at, *soon = t->soon[pair->first + page];
-        if (pair->is_first && soon) fetch_tiles(soon + next, 2);
-        T_LOAD(4, pair->weights[0] + page * TILE_BYTES, 64);
-        T_LOAD(6, values, 64);
-        T_DOT(0, 4, 6);
-        T_LOAD(7, values + t->value_step, 64);
-        T_DOT(1, 4, 7);
-        if (!both) continue;
-        T_LOAD(5, pair->weights[1] + page * TILE_BYTES, 64);
-        T_DOT(2, 5, 6);
-        T_DOT(3, 5, 7);
+    const size_t step = sizeof(float) * (size_t)wide_dim(t->d.value), after_keys = kv_plane_bytes(KV_BF16, t->d.key);
+    const uint8_t *weights = pair->weights[0], *others = pair->weights[both];
+    float *out = pair->states[0]->out + 16 * some.begin, *more = pair->states[both]->out + 16 * some.begin;
+    for (int c = some.begin; c < some.end; c += 2, out += 32, more += 32) {
+        const int first = c == some.begin;
+        for (int page = 0; page < pair->n_pages; page++) {
+            const uint8_t *values = t->values[pair->first + page] + (size_t)c * t->value_step;
+            const uint8_t *soon = t->soon[pair->first + page];
+            if (pair->is_first && soon) fetch_tiles(soon + after_keys + c * TILE_BYTES, 2);
+            T_LOAD(4, weights + page * TILE_BYTES, 64);
+            T_LOAD(6, values, 64);
+            if (!page) NEXT_OUTPUTS(0, out, first, step);
+            T_DOT(0, 4, 6);
+            T_LOAD(7, values + t->value_step, 64);
+            if (!page) NEXT_OUTPUTS(1, out + 16, first, step);
+            T_DOT(1, 4, 7);
+            if (!both) continue;
+            T_LOAD(5, others + page * TILE_BYTES, 64);
+            if (!page) NEXT_OUTPUTS(2, more, first, step);
+            T_DOT(2, 5, 6);
+            if (!page) NEXT_OUTPUTS(3, more + 16, first, step);
+            T_DOT(3, 5, 7);
+        }
     }
-    T_STORE(0, left, step);
-    T_STORE(1, left + 16, step);
+    T_STORE(0, out - 32, step);
+    T_STORE(1, out - 16, step);
     if (!both) return;
-    T_STORE(2, other, step);
-    T_STORE(3, other + 16, step);
+    T_STORE(2, more - 32, step);
+    T_STORE(3, more - 16, step);
 }
 
 /* Some outputs of a pair. Values that may not be finite meet each query apart. */
 static void weigh_pair(const strip_pair *pair, const span_tiles *t, vector_range some) {
     const int is_unpacked = !t->soon[pair->first];
     if (!is_unpacked || values_are_finite(&t->unpacked, pair->first, pair->n_pages)) {
-        for (int c = some.begin; c < some.end; c += 2) weigh_tiles(pair, t, c);
+        weigh_tiles(pair, t, some);
         return;
     }
     for (int i = 0; i < pair->n_strips; i++)
