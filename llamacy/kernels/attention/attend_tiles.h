@@ -73,8 +73,8 @@ INLINE void fetch_tiles(const uint8_t *soon, int n) {
         T_ZERO(t);                                     \
     } while (0)
 
-/* Scores of a pair with the pages that it sees. Those of a page are stored when the first products
- * of the next are about to be made: at once, stores would wait for the sums. */
+/* Scores of a pair with the pages that it sees. A page's are stored when the first products of the
+ * next are about to be made: at once, stores would wait for the sums. */
 static void score_tiles(const strip_pair *pair, const span_tiles *t) {
     const int units = key_units(t->d.key), both = pair->n_strips == PAIR;
     const size_t half = (size_t)units * TILE_BYTES;

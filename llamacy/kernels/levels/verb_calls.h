@@ -210,8 +210,14 @@ INLINE vf outputs_of(const verb_memory *m) {
 /* n is rows, the tiles, b_step, ldc, and whether it adds. */
 INLINE void products_of(const verb_memory *m, int rows, int adds) {
     if (m->n[0] != rows || m->n[4] != adds) return;
+#ifdef HAS_TILES
+    t_begin();
+#endif
     b_products(rows, (const uint8_t *)m->a, (const uint8_t *)m->b, (size_t)m->n[2], m->n[1], (float *)m->out,
                (size_t)m->n[3], adds);
+#ifdef HAS_TILES
+    t_end();
+#endif
 }
 #define EACH_BF16_VERB(do)                                                                \
     do(b_join, I_OUT(b_join(FA, FB)))                                                     \

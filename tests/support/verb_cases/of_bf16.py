@@ -89,7 +89,7 @@ def t_byte(_: Verbs) -> Iterator[Case]:
 
 
 def t_fraction(_: Verbs) -> Iterator[Case]:
-    for x in floats():
+    for x in floats(finite=True):
         yield Case((x,), x - np.floor(x))
 
 
