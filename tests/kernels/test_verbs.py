@@ -28,6 +28,7 @@ ABOUT = {
     "b_dot": 1e-6,
     "b_products": 1e-5,
     "T_DOT": 1e-5,
+    "t_fraction": 1e-6,
 }
 
 # Levels differ in BYTE_ZERO, and in how often they round.

@@ -9,22 +9,12 @@
 #ifndef LLAMACY_ATTEND_BF16_H
 #define LLAMACY_ATTEND_BF16_H
 
-#include "attention/bf16_span.h"
-#include "attention/latent_values.h"
-#include "attention/softmax_bf16.h"
-#ifndef HAS_TILES /* registers multiply one query as fast as sixteen */
 #include "attention/attend_alone.h"
 #include "attention/attend_pages.h"
-#endif
-
-/* Query r of a strip, scaled, into its row of each unit. */
-static void store_bf16_query(attention_state *s, int r, const float *q, int key_dim, float scale) {
-    for (int first = 0; first < key_dim; first += 32) {
-        float row[32] = {0};
-        for (int i = first; i < key_dim && i < first + 32; i++) row[i - first] = q[i] * scale;
-        put_row(s->query_tiles + (size_t)first / 32 * TILE_BYTES, r, b_join(f_load(row), f_load(row + 16)));
-    }
-}
+#include "attention/bf16_span.h"
+#include "attention/latent_values.h"
+#include "attention/nonfinite_values.h"
+#include "attention/softmax_bf16.h"
 
 INLINE void shrink_sums(int rows, const attention_state *s, int width, vector_range some) {
     for (int r = 0; r < rows; r++) {
@@ -33,44 +23,6 @@ INLINE void shrink_sums(int rows, const attention_state *s, int width, vector_ra
         if (s->shrink[r] == 1) continue;
         for (int c = some.begin; c < some.end; c++) f_store(out + 16 * c, f_mul(f_load(out + 16 * c), shrink));
     }
-}
-
-/* Whether a weight of 0 makes 0 of every value in n_pages from page `first` on. */
-INLINE int values_are_finite(const bf16_span *t, int first, int n_pages) {
-    float squares = 0;
-    for (int page = 0; page < n_pages; page++) squares += t->squares[first + page];
-    return squares < INFINITY;
-}
-
-/* Two vectors of values, from c on, with 0 for the tokens that a query does not see. */
-static void copy_seen(uint16_t to[2][SPAN_PAGES][TILE_BYTES / 2], const bf16_span *t, int c, int first, int n_pages,
-                      int hidden, int visible) {
-    for (int v = 0; v < 2; v++) {
-        memcpy(to[v], value_tiles(t, c + v, first), (size_t)n_pages * TILE_BYTES);
-        for (int token = 0; token < n_pages * PAGE_TOKENS; token++) {
-            if (hidden <= token && token < visible) continue;
-            uint16_t *pair = to[v][token / PAGE_TOKENS] + token % PAGE_TOKENS / 2 * 32 + token % 2;
-            for (int i = 0; i < 16; i++) pair[2 * i] = 0;
-        }
-    }
-}
-
-/* Values that may be NaN or infinite: each query meets those that it sees, and no others, since
- * 0 times such a value is NaN. The sums of products with finite values are as of all queries at once. */
-static void weigh_apart(attention_state *s, int n_queries, const bf16_span *t, int first, head_dims d, int n_pages,
-                        const sight *see, vector_range some) {
-    const int width = wide_dim(d.value);
-    uint16_t seen[2][SPAN_PAGES][TILE_BYTES / 2];
-    float sums[STRIP_ROWS][32];
-    for (int r = 0; r < n_queries; r++)
-        for (int c = some.begin; c < some.end; c += 2) {
-            float *out = s->out + r * width + 16 * c;
-            memset(sums, 0, sizeof sums);
-            memcpy(sums[r], out, sizeof sums[r]);
-            copy_seen(seen, t, c, first, n_pages, see->hidden[r], see->visible[r]);
-            b_products(STRIP_ROWS, t->weights, (const uint8_t *)seen, sizeof seen[0], n_pages, sums[0], 32, 1);
-            memcpy(out, sums[r], sizeof sums[r]);
-        }
 }
 
 /* n_pages of the span, from its page `first` on. */
@@ -86,7 +38,7 @@ INLINE void weigh_bf16_rows(int rows, attention_state *s, int n_queries, const b
     const int width = wide_dim(d.value);
     shrink_sums(rows, s, width, some);
     if (!values_are_finite(t, first, n_pages)) {
-        weigh_apart(s, n_queries, t, first, d, n_pages, see, some);
+        weigh_apart(s, n_queries, t, t->weights, first, d, n_pages, see, some);
         return;
     }
     for (int c = some.begin; c < some.end; c += 2)
@@ -110,38 +62,28 @@ typedef struct {
         weigh_bf16_rows(rows, s, n_queries, t, first, d, n_pages, see, some);                                \
     }                                                                                                        \
     static const bf16_kernels BF16_KERNELS_##rows = {score_bf16_##rows, weigh_bf16_##rows};
-#ifdef HAS_TILES
-ATTEND_BF16(16)
-static const bf16_kernels *choose_bf16_kernels(int n_queries) { (void)n_queries; return &BF16_KERNELS_16; }
-#else
 ATTEND_BF16(4) ATTEND_BF16(8) ATTEND_BF16(16)
 static const bf16_kernels *choose_bf16_kernels(int n_queries) {
     return n_queries <= 4 ? &BF16_KERNELS_4 : n_queries <= 8 ? &BF16_KERNELS_8 : &BF16_KERNELS_16;
 }
-#endif
 
 /* Whether queries read pages as they are: a single one, or a strip of them if pages are in bfloat16. */
 INLINE int reads_pages(const kv_span *span) {
-#ifdef HAS_TILES
-    (void)span;
-    return 0;
-#else
     return span->type == KV_BF16 ? span->is_single : span->is_alone;
-#endif
 }
 
 static void open_bf16_keys(const kv_span *span, int n_tokens) {
-    if (!reads_pages(span)) unpack_span_keys(span, n_tokens);
+    if (!reads_pages(span)) unpack_span_keys(span, place_bf16_span(span->unpacked, span->d), n_tokens);
 }
 
 static void open_bf16_values(kv_span *span, int n_tokens, vector_range some) {
-    if (!reads_pages(span)) unpack_span_values(span, n_tokens, own_vectors(some, span->d.value));
+    if (!reads_pages(span))
+        unpack_span_values(span, place_bf16_span(span->unpacked, span->d), n_tokens, own_vectors(some, span->d.value));
     else if (span->d.is_latent) turn_span(span, n_tokens, some);
 }
 
 static void score_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
     const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
-#ifndef HAS_TILES
     if (reads_pages(span) && span->type == KV_BF16) {
         choose_page_kernels(n_queries)->score(s, span->pages + first, count_pages(n_tokens), span->d);
         return;
@@ -150,7 +92,6 @@ static void score_bf16(const kv_span *span, int first, int n_tokens, attention_s
         score_alone(span->type, s, span->pages + first, span->d, n_tokens);
         return;
     }
-#endif
     choose_bf16_kernels(n_queries)->score(s, &unpacked, first, span->d, count_pages(n_tokens));
 }
 
@@ -161,7 +102,6 @@ static void soften_bf16(const kv_span *span, int n_tokens, attention_state *s, i
 static void weigh_bf16(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
                        const sight *see, vector_range some) {
     const bf16_span unpacked = place_bf16_span(span->unpacked, span->d);
-#ifndef HAS_TILES
     if (reads_pages(span) && span->type == KV_BF16) {
         choose_page_kernels(n_queries)->weigh(s, span->pages + first, count_pages(n_tokens), unpacked.weights, span->d,
                                               some);
@@ -172,7 +112,6 @@ static void weigh_bf16(const kv_span *span, int first, int n_tokens, attention_s
                     own_vectors(some, span->d.value));
         return;
     }
-#endif
     choose_bf16_kernels(n_queries)->weigh(s, n_queries, &unpacked, first, span->d, count_pages(n_tokens), see, some);
 }
 

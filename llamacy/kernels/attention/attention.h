@@ -20,8 +20,12 @@
 #include "attention/attend_f32.h"
 #include "attention/latent_values.h"
 #include "attention/query_strip.h"
-#ifdef HAS_BF16
+#ifdef HAS_TILES
+#include "attention/attend_tiles.h"
+#elif defined(HAS_BF16)
 #include "attention/attend_bf16.h"
+#endif
+#ifdef HAS_BF16
 enum { READS_BF16_PAGES = 1 };
 #else
 enum { READS_BF16_PAGES = 0 };
@@ -64,12 +68,13 @@ INLINE int continues(const query_band *band, int head, const row_run *run) {
 /* Find the pages of n tokens from position `first` on, and the pages to prefetch: a span later, or
  * after the last span the first ones of the next head. */
 INLINE void find_pages(const attention_args *a, const query_band *band, int first, int n, int n_tokens,
-                       kv_head *pages) {
+                       kv_span *span) {
     uint8_t *const *table = band->strips[0].run->pages;
     const int begin = first_page(a, band->strips[0].run->position), next = band->head + 1;
     const int is_last = n_tokens <= first / SPAN_TOKENS * SPAN_TOKENS + SPAN_TOKENS && next < a->kv->n_head_kv;
+    span->n_pages = count_pages(n);
     for (int t = 0; t < n; t += PAGE_TOKENS) {
-        kv_head *page = &pages[t / PAGE_TOKENS];
+        kv_head *page = &span->pages[t / PAGE_TOKENS];
         const int soon = first + t + SPAN_TOKENS;
         *page = page_head(a->kv, table[(first + t) / PAGE_TOKENS], a->offset, band->head);
         if (soon < n_tokens)
@@ -91,6 +96,18 @@ INLINE void attend_strip(const attention_args *a, const attention_path *path, qu
     path->score(span, page, n, &strip->state, n_queries);
     path->soften(span, n, &strip->state, n_queries, &see);
     path->weigh(span, page, n, &strip->state, n_queries, &see, all_vectors(span->d));
+}
+
+/* All strips do. */
+INLINE void attend_span(const attention_args *a, const attention_path *path, query_band *band, int first, int end,
+                        const kv_span *span) {
+#ifdef HAS_TILES
+    if (path == &BF16_PATH) {
+        attend_tiles(a, band->strips, band->n_strips, first, end, span);
+        return;
+    }
+#endif
+    for (int i = 0; i < band->n_strips; i++) attend_strip(a, path, &band->strips[i], first, end, span);
 }
 
 /* Give a band's strips and the spans that they meet their places in scratch. */
@@ -119,10 +136,10 @@ static void attend_band(const attention_args *a, query_band *band, const query_r
     for (int first = first_page(a, band->strips[0].run->position), end; first < n_tokens; first = end) {
         end = (first / SPAN_TOKENS + 1) * SPAN_TOKENS;
         const int n = (end < n_tokens ? end : n_tokens) - first;
-        find_pages(a, band, first, n, n_tokens, span.pages);
+        find_pages(a, band, first, n, n_tokens, &span);
         path->open_keys(&span, n);
         path->open_values(&span, n, all_vectors(span.d));
-        for (int i = 0; i < band->n_strips; i++) attend_strip(a, path, &band->strips[i], first, end, &span);
+        attend_span(a, path, band, first, end, &span);
     }
     for (int i = 0; i < band->n_strips; i++) finish_queries(a, rows, &band->strips[i], all_vectors(span.d));
     band->n_strips = 0;

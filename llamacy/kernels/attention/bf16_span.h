@@ -42,6 +42,19 @@ INLINE uint8_t *value_tiles(const bf16_span *t, int vector, int page) {
     return t->values + (size_t)(vector * SPAN_PAGES + page) * TILE_BYTES;
 }
 
+INLINE void put_row(uint8_t *tiles, int p, vi pairs) { memcpy(tiles + (size_t)p * 64, &pairs, sizeof pairs); }
+
+/* Query r of a strip, scaled, into its row of each unit. */
+static void store_bf16_query(attention_state *s, int r, const float *q, int key_dim, float scale) {
+    for (int first = 0; first < key_dim; first += 32) {
+        float rest[32] = {0};
+        const float *x = q + first;
+        if (key_dim - first < 32) x = memcpy(rest, x, sizeof(float) * (size_t)(key_dim - first));
+        const vf low = f_mul(f_load(x), f_set1(scale)), high = f_mul(f_load(x + 16), f_set1(scale));
+        put_row(s->query_tiles + (size_t)first / 32 * TILE_BYTES, r, b_join(low, high));
+    }
+}
+
 /* The part of a later page to prefetch next; each row of pairs that is made prefetches a share. */
 typedef struct { const uint8_t *next; size_t share; } row_fetch;
 
@@ -84,8 +97,6 @@ INLINE vi odd_value(kv_type type, const kv_head *h, int value_dim, int vector, i
 INLINE vi even_hidden(kv_type type, const kv_head *h, int value_dim, int vector, int t) {
     return b_pairs(f_zero(), value_row(type, h, value_dim, vector, t));
 }
-
-INLINE void put_row(uint8_t *tiles, int p, vi pairs) { memcpy(tiles + (size_t)p * 64, &pairs, sizeof pairs); }
 
 /* The rows of all units; those past the last dimension are 0. */
 INLINE void unpack_keys(kv_type type, const kv_head *h, int key_dim, int half, uint8_t *tiles, row_fetch *soon) {
@@ -194,24 +205,21 @@ INLINE void copy_page_values(const kv_head *h, head_dims d, const bf16_span *t, 
     t->squares[page] = 0; /* all are finite */
 }
 
-static void unpack_span_keys(const kv_span *span, int n_tokens) {
+static void unpack_span_keys(const kv_span *span, bf16_span to, int n_tokens) {
     const head_dims d = span->d;
     for (int page = 0; page < count_pages(n_tokens); page++) {
-        /* copies, which no store can alias: their fields stay in registers */
-        const kv_head h = span->pages[page];
-        const bf16_span to = place_bf16_span(span->unpacked, d);
+        const kv_head h = span->pages[page]; /* a copy, which no store can alias: its fields stay in registers */
         if (span->type == KV_BF16) copy_page_keys(&h, d, &to, page);
         else if (span->type == KV_F16) unpack_page_keys(KV_F16, &h, d, &to, page);
         else unpack_page_keys(KV_Q8_0, &h, d, &to, page);
     }
 }
 
-static void unpack_span_values(const kv_span *span, int n_tokens, vector_range some) {
+static void unpack_span_values(const kv_span *span, bf16_span to, int n_tokens, vector_range some) {
     const head_dims d = span->d;
     for (int page = 0; page < count_pages(n_tokens); page++) {
         const int left = n_tokens - page * PAGE_TOKENS, n = left < PAGE_TOKENS ? left : PAGE_TOKENS;
         const kv_head h = span->pages[page];
-        const bf16_span to = place_bf16_span(span->unpacked, d);
         if (span->type == KV_BF16) copy_page_values(&h, d, &to, page, some);
         else if (span->type == KV_F16) unpack_page_values(KV_F16, &h, d, n, &to, page, some);
         else unpack_page_values(KV_Q8_0, &h, d, n, &to, page, some);

@@ -12,8 +12,6 @@
 
 #include "attention/attention.h"
 
-enum { STRIP_SCORES = STRIP_ROWS * SPAN_TOKENS };
-
 /* The tokens of a span that a run sees: first .. first + n - 1, from a whole page on. */
 typedef struct { int first, n; } seen_tokens;
 
@@ -48,7 +46,7 @@ static void score_run(const attention_args *a, const row_run *run, int head, con
         kv_span span = begin_band(a, &band, rows, scratch);
         for (int each = begin; each < end; each++) {
             const seen_tokens seen = tokens_of_span(a, run, each);
-            find_pages(a, &band, seen.first, seen.n, end_of(a, run), span.pages);
+            find_pages(a, &band, seen.first, seen.n, end_of(a, run), &span);
             path->open_keys(&span, seen.n);
             for (int i = 0; i < band.n_strips; i++) {
                 attention_state *s = &band.strips[i].state;
@@ -70,7 +68,7 @@ static void weigh_run(const attention_args *a, const row_run *run, int head, con
         kv_span span = begin_band(a, &band, rows, scratch);
         for (int each = begin; each < end; each++) {
             const seen_tokens seen = tokens_of_span(a, run, each);
-            find_pages(a, &band, seen.first, seen.n, end_of(a, run), span.pages);
+            find_pages(a, &band, seen.first, seen.n, end_of(a, run), &span);
             path->open_values(&span, seen.n, some);
             for (int i = 0; i < band.n_strips; i++) {
                 attention_state *s = &band.strips[i].state;

@@ -38,8 +38,8 @@ INLINE void round_bf16(const float *x, int n, uint16_t *out) {
     memcpy(out, &rounded, sizeof rounded);
 }
 
-/* Dimension i of a token's key, and of its value. Both are written two bytes at a time: threads may
- * append tokens of one page at once. */
+/* Dimension i of a token's key, and of its value. Nothing beside them is written: threads may append
+ * tokens of one page at once. */
 INLINE uint16_t *bf16_key(const kv_head *h, int key_dim, int slot, int i) {
     const int half = slot / HALF_TOKENS, lane = slot % HALF_TOKENS;
     return (uint16_t *)h->keys + ((half * (wide_dim(key_dim) / 2) + i / 2) * HALF_TOKENS + lane) * 2 + i % 2;
@@ -48,11 +48,14 @@ INLINE uint16_t *bf16_value(const kv_head *h, int slot, int i) {
     return (uint16_t *)h->values + ((i / 16 * HALF_TOKENS + slot / 2) * 16 + i % 16) * 2 + slot % 2;
 }
 
+/* Two dimensions of a token at a time, which no other token's are between. */
 INLINE void append_bf16_key(const kv_head *h, int dim, int slot, const float *k) {
-    uint16_t rounded[32];
-    for (int i = 0; i < dim; i++) {
-        if (i % 32 == 0) round_bf16(k + i, dim - i < 32 ? dim - i : 32, rounded);
-        *bf16_key(h, dim, slot, i) = rounded[i % 32];
+    for (int first = 0; first < dim; first += 32) {
+        uint16_t rounded[32];
+        uint16_t *to = bf16_key(h, dim, slot, first);
+        const int n = dim - first < 32 ? dim - first : 32;
+        round_bf16(k + first, n, rounded);
+        for (int i = 0; i < n; i += 2, to += 2 * HALF_TOKENS) memcpy(to, rounded + i, 2 * sizeof *to);
     }
 }
 
@@ -61,10 +64,14 @@ INLINE void append_bf16_value(const kv_head *h, head_dims d, int slot, const flo
     enum { INFINITE = 0x7f80, QUIET_NAN = 0x7fc0 };
     uint16_t rounded[32];
     int is_finite = 1;
-    for (int i = 0; i < d.value; i++) {
-        if (i % 32 == 0) round_bf16(v + i, d.value - i < 32 ? d.value - i : 32, rounded);
-        if ((rounded[i % 32] & INFINITE) == INFINITE) is_finite = 0;
-        *bf16_value(h, slot, i) = rounded[i % 32];
+    for (int first = 0; first < d.value; first += 32) {
+        const int n = d.value - first < 32 ? d.value - first : 32;
+        round_bf16(v + first, n, rounded);
+        for (int i = 0; i < n; i += 16) {
+            uint16_t *to = bf16_value(h, slot, first + i);
+            for (int j = 0; j < 16 && i + j < n; j++) to[2 * j] = rounded[i + j];
+        }
+        for (int i = 0; i < n; i++) is_finite &= (rounded[i] & INFINITE) != INFINITE;
     }
     if (is_finite) return;
     for (int i = 0; i < d.value; i++) *bf16_value(h, slot, i) = 0;

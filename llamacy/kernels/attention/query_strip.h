@@ -18,10 +18,12 @@ typedef struct { const float *q; float *y; size_t ldq, ldy; } query_rows;
 
 INLINE int count_queries(const query_strip *strip) { return strip->run->n_rows * strip->group; }
 
-/* Floats of the queries of a strip and of its outputs. */
+/* Floats of the queries of a strip, of its outputs, and of its parts of sums. */
 INLINE size_t query_floats(int key_dim) { return STRIP_ROWS * (size_t)wide_dim(key_dim); }
 INLINE size_t output_floats(int value_dim) { return STRIP_ROWS * (size_t)wide_dim(value_dim); }
-INLINE size_t strip_floats(head_dims d) { return query_floats(d.key) + output_floats(d.value); }
+INLINE size_t strip_floats(head_dims d) {
+    return query_floats(d.key) + output_floats(d.value) + 16 * STRIP_ROWS;
+}
 
 /* The first position that a row at `position` sees. */
 INLINE int first_seen(const attention_args *a, int position) {
@@ -51,6 +53,7 @@ static void begin_strip(const attention_args *a, const attention_path *path, con
     s->weights = weights;
     s->q = memory;
     s->out = memory + query_floats(d.key);
+    s->parts = s->out + output_floats(d.value);
     memset(memory, 0, sizeof(float) * strip_floats(d));
     /* not -infinity: a span of which a query sees nothing must leave the query's sums as they were */
     for (int r = 0; r < STRIP_ROWS; r++) s->max[r] = -FLT_MAX, s->sum[r] = 0, s->slope[r] = 0;
@@ -73,7 +76,7 @@ static void finish_queries(const attention_args *a, const query_rows *rows, cons
         const int head = strip->first_head + r % group;
         float *row = rows->y + (size_t)(strip->run->row + r / group) * rows->ldy + (size_t)head * dim;
         const float *out = strip->state.out + (size_t)r * wide_dim(dim);
-        const float share = 1 / strip->state.sum[r];
+        const float share = 1 / (strip->state.sum[r] + f_sum(f_load(strip->state.parts + 16 * r)));
         for (int i = 16 * some.begin; i < end; i++) row[i] = out[i] * share;
     }
 }

@@ -5,11 +5,12 @@
 
 #include "attention/kv_page.h"
 
-enum { SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS };
+enum { SPAN_TOKENS = SPAN_PAGES * PAGE_TOKENS, STRIP_SCORES = STRIP_ROWS * SPAN_TOKENS };
 
 typedef struct {
     kv_type type;
     head_dims d;
+    int n_pages;
     kv_head pages[SPAN_PAGES];
     uint8_t *turned;   /* scratch for latent values, latent_bytes() */
     uint8_t *unpacked; /* scratch of the path's span_bytes() */
@@ -38,6 +39,7 @@ typedef struct {
     float *out;     /* [STRIP_ROWS][wide value dims] */
     float *weights; /* [STRIP_ROWS][SPAN_TOKENS]: scores, then their exponentials */
     float max[STRIP_ROWS], sum[STRIP_ROWS], shrink[STRIP_ROWS];
+    float *parts; /* [STRIP_ROWS][16]: more of the sums, lane by lane; 0 on paths that add lanes up at once */
     float slope[STRIP_ROWS]; /* of each query's head; 0: scores do not fall with the distance */
     float softcap;           /* 0: none */
 } attention_state;

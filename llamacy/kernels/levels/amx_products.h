@@ -14,8 +14,8 @@ enum {
     SLICE_UNITS = 16,           /* of 32 rows: 32 KiB, in the L1 cache */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
-    SPAN_PAGES = 4,
-    BAND_STRIPS = 8,
+    SPAN_PAGES = 4,             /* with 8, as fast on a Granite Rapids */
+    BAND_STRIPS = 16,           /* as many as a thread takes runs at a time */
     PEAK_SUMS = 12,
     ROW_CHUNK = 4096,
     FETCHED_BYTES = 64 << 10,
@@ -43,6 +43,8 @@ INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_s
     T_STORE(0, c, sizeof *c * ldc);
     T_STORE(1, c + 16, sizeof *c * ldc);
 }
+INLINE vf    t_fraction(vf x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+INLINE vf    t_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
 INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
 
 #endif

@@ -210,8 +210,14 @@ INLINE vf outputs_of(const verb_memory *m) {
 /* n is rows, the tiles, b_step, ldc, and whether it adds. */
 INLINE void products_of(const verb_memory *m, int rows, int adds) {
     if (m->n[0] != rows || m->n[4] != adds) return;
+#ifdef HAS_TILES
+    t_begin();
+#endif
     b_products(rows, (const uint8_t *)m->a, (const uint8_t *)m->b, (size_t)m->n[2], m->n[1], (float *)m->out,
                (size_t)m->n[3], adds);
+#ifdef HAS_TILES
+    t_end();
+#endif
 }
 #define EACH_BF16_VERB(do)                                                                \
     do(b_join, I_OUT(b_join(FA, FB)))                                                     \
@@ -237,6 +243,8 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define TILES_OUT TILE_OUT(0); TILE_OUT(1); TILE_OUT(2); TILE_OUT(3); TILE_OUT(4); TILE_OUT(5); TILE_OUT(6); TILE_OUT(7)
 #define EACH_TILE_VERB(do)                                                                \
     do(t_byte, WITH_K(m->n[0], I_OUT(t_byte(IA, K & 3))))                                 \
+    do(t_fraction, F_OUT(t_fraction(FA)))                                                 \
+    do(t_scale2, F_OUT(t_scale2(FA, FB)))                                                 \
     do(T_LOAD, t_begin(); TILES_IN; TILES_OUT; t_end())                                   \
     do(T_ZERO, t_begin(); TILES_IN; T_ZERO(1); T_ZERO(6); TILES_OUT; t_end())             \
     do(T_DOT, t_begin(); TILES_IN; T_DOT(0, 4, 6); T_DOT(3, 5, 7); TILES_OUT; t_end())

@@ -197,6 +197,8 @@ VERB(vf,    b_dot,        (vf sum, vi pairs, const uint8_t *pair)); /* lane j of
 VERB(void,  t_begin,      (void));                    /* around all use of tiles on a thread */
 VERB(void,  t_end,        (void));
 VERB(vi,    t_byte,       (vi v, int n));             /* of 16 int32: byte n, unsigned */
+VERB(vf,    t_fraction,   (vf x));                    /* x less the next whole number below it */
+VERB(vf,    t_scale2,     (vf a, vf e));              /* a * 2^e, e rounded down */
 
 /* Macros, because the numbers t, a, b and c of registers, 0 to 7, are part of the instructions:
  *   T_ZERO(t)           t = 0

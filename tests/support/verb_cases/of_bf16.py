@@ -88,6 +88,18 @@ def t_byte(_: Verbs) -> Iterator[Case]:
             yield Case((x,), x.reshape(16, 4)[:, n].astype(np.int32), (n,))
 
 
+def t_fraction(_: Verbs) -> Iterator[Case]:
+    for x in floats(finite=True):
+        yield Case((x,), x - np.floor(x))
+
+
+def t_scale2(_: Verbs) -> Iterator[Case]:
+    for x in floats():
+        for e in (-126.0, -3.25, -0.5, 0.0, 2.75):
+            power = np.full(16, e, F32)
+            yield Case((x, power), x * F32(2.0 ** np.floor(e)))
+
+
 def eight_tiles(step: int) -> tuple[Array, Array]:
     """Eight tiles of float32 from 1 up, in rows `step` bytes apart: tiles, memory."""
     tiles = rng().integers(1, 100, (8, 16, 16)).astype(F32)
@@ -123,6 +135,7 @@ def t_dot(_: Verbs) -> Iterator[Case]:
 
 
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
-    case.__name__: case for case in (b_join, b_pairs, b_products, b_dot, t_byte)
+    case.__name__: case
+    for case in (b_join, b_pairs, b_products, b_dot, t_byte, t_fraction, t_scale2)
 }
 CASES |= {"T_LOAD": t_load, "T_ZERO": t_zero, "T_DOT": t_dot}
