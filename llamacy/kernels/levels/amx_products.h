@@ -14,6 +14,7 @@ enum {
     SLICE_UNITS = 16,           /* of 32 rows: 32 KiB, in the L1 cache */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
+    INT8_TILES_MIN_ROWS = 12,   /* Granite Rapids class: with fewer dot products are about as fast */
     SPAN_PAGES = 4,
     BAND_STRIPS = 8,
     PEAK_SUMS = 12,
@@ -43,6 +44,7 @@ INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_s
     T_STORE(0, c, sizeof *c * ldc);
     T_STORE(1, c + 16, sizeof *c * ldc);
 }
+INLINE vi    t_less(vi v, int n) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)n)); }
 INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
 
 #endif
