@@ -119,10 +119,10 @@ INLINE void add_sums(unit_form form, int rows, const block_tiles *w, int u, cons
         if (form == FORM_GROUPS || form == FORM_GROUPS_MINIMA) {
             sum = f_mul(sum, w->scale[u][0]);
             if (form == FORM_GROUPS_MINIMA)
-                sum = f_fnma(w->minimum[u][0], f_from_i(i_start(&x[t].minus[1], 0)), sum);
+                sum = f_fma(w->minimum[u][0], f_from_i(i_start(&x[t].minus[1], 0)), sum);
             sum = f_fma(sum_of(second, t), w->scale[u][1], sum);
             if (form == FORM_GROUPS_MINIMA)
-                sum = f_fnma(w->minimum[u][1], f_from_i(i_start(&x[t].minus[2], 0)), sum);
+                sum = f_fma(w->minimum[u][1], f_from_i(i_start(&x[t].minus[2], 0)), sum);
             acc[t] = f_fma(sum, f_set1(x[t].scale), acc[t]);
             continue;
         }
