@@ -121,6 +121,18 @@ cdef extern from "products/many_rows.h":
         many_scratch* scratch) noexcept nogil
 
 
+cdef extern from "products/few_rows_tiles.h":
+    ctypedef struct tiles_scratch:
+        strip_sums sums[2][8]
+
+    bint wants_few_tiles(const linear_args* a) noexcept nogil
+    void begin_few_tiles(int m) noexcept nogil
+    void end_few_tiles() noexcept nogil
+    void multiply_tiles_panel(
+        const packed_matrix* w, int64_t panel, const linear_args* a,
+        tiles_scratch* scratch, strip_sums* sums) noexcept nogil
+
+
 cdef extern from "products/one_row.h":
     enum:
         RUN_PANELS
@@ -271,7 +283,7 @@ cdef extern from "levels/verb_calls.h":
 cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
-        sizeof(many_scratch),
+        sizeof(many_scratch), sizeof(tiles_scratch),
         sizeof(run_scratch), 2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 

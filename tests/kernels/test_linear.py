@@ -345,6 +345,23 @@ def test_gelu_gates(
 
 
 @each_form
+def test_tiles_of_int8_make_the_bits_of_dot_products(
+    steps: Steps,
+    steps_of: Callable[[str], Steps],
+    matrix: MakeMatrix,
+    type_name: str,
+) -> None:
+    if not steps.has_tiles or type_name in ("F32", "F16", "BF16"):
+        pytest.skip("without such tiles")
+    for k in (256, 800 if type_name in ("Q4_0", "Q8_0") else 768):
+        weight, x = matrix(type_name, 37, k), activations(31, k)
+        for m in (12, 15, 16, 17, 28, 31):
+            got = steps.linear(x[:m], weight)
+            want = steps_of("avx512").linear(x[:m], weight)
+            np.testing.assert_array_equal(got, want)
+
+
+@each_form
 def test_a_row_depends_on_nothing_but_itself(
     steps: Steps, matrix: MakeMatrix, type_name: str
 ) -> None:
@@ -352,7 +369,7 @@ def test_a_row_depends_on_nothing_but_itself(
     weight, x = matrix(type_name, 133, 512), activations(70, 512)
     alone = np.concatenate([steps.linear(row[None], weight) for row in x])
     most = 31 if steps.has_tiles else 70
-    for m in (2, 3, 5, 16, 31, 33, 70):
+    for m in (2, 3, 5, 12, 13, 16, 17, 31, 33, 70):
         if m <= most:
             np.testing.assert_array_equal(steps.linear(x[:m], weight), alone[:m])
             got = steps.linear(x[::-1][:m].copy(), weight)

@@ -14,6 +14,7 @@ enum {
     SLICE_UNITS = 16,           /* of 32 rows: 32 KiB, in the L1 cache */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
+    INT8_TILES_MIN_ROWS = 12,   /* Granite Rapids class: with fewer dot products are about as fast */
     SPAN_PAGES = 4,             /* with 8, as fast on a Granite Rapids */
     BAND_STRIPS = 16,           /* as many as a thread takes runs at a time */
     PEAK_SUMS = 12,
@@ -45,6 +46,7 @@ INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_s
 }
 INLINE vf    t_fraction(vf x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 INLINE vf    t_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
+INLINE vi    t_less(vi v, int n) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)n)); }
 INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
 
 #endif

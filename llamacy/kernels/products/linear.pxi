@@ -22,9 +22,30 @@ cdef void linear_few(
             multiply_row(
                 a, panel, min(<int>RUN_PANELS, end - panel), <run_scratch*>out)
         return
+    if wants_few_tiles(a):
+        linear_tiles(a, begin, end, <tiles_scratch*>out)
+        return
     for first from 0 <= first < a.m by step:
         for panel in range(begin, end):
             multiply_rows(a, panel, first, min(first + step, a.m), out)
+
+
+cdef void linear_tiles(
+    const linear_args* a, int begin, int end, tiles_scratch* scratch
+) noexcept nogil:
+    """Some rows of quantised weights on matrix registers, a panel at a time."""
+    cdef int panel, row
+    begin_few_tiles(a.m)
+    for panel in range(begin, end):
+        multiply_tiles_panel(&a.w, panel, a, scratch, scratch.sums[0])
+        if is_gated(a.form):
+            multiply_tiles_panel(&a.w2, panel, a, scratch, scratch.sums[1])
+        for row from 0 <= row < a.m by STRIP_ROWS:
+            finish_strip(
+                a, panel, row, min(STRIP_ROWS, a.m - row),
+                &scratch.sums[0][row // STRIP_ROWS][0][0],
+                &scratch.sums[1][row // STRIP_ROWS][0][0])
+    end_few_tiles()
 
 
 cdef void multiply_row(
