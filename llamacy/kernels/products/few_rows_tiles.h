@@ -98,7 +98,7 @@ typedef void unpack_kernel(const packed_matrix *w, int64_t panel, size_t first, 
 EACH_QUANT_TYPE(UNPACK_KERNEL)
 static unpack_kernel *const UNPACK_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(NAME_UNPACK)};
 
-/* What is made of a unit: a sum; one, and a minimum; one of each group; those, and minima; one of each digit. */
+/* The sums of a unit: one; one, and a minimum; one of each group; those, and minima; one of each digit. */
 typedef enum { FORM_PLAIN, FORM_MINIMUM, FORM_GROUPS, FORM_GROUPS_MINIMA, FORM_DIGITS, FORM_COUNT } unit_form;
 
 INLINE unit_form form_of(pack_type type) {
