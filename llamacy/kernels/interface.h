@@ -255,6 +255,8 @@ typedef struct {
     int row_chunk;             /* floats of a row that are one item of a unary operation */
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     int span_tokens;           /* tokens whose scores become weights together */
+    int many_rows;             /* rows from which on a thread takes many_panels at a time, */
+    int many_panels;           /* ... of either matrix; 0: products of many rows take what all others do */
     int has_bf16;              /* whether pages of keys and values may be KV_BF16 */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer, of attention or of a scan, latent_dim: that of values which are a part

@@ -203,6 +203,8 @@ cdef extern from "interface.h" nogil:
         int row_chunk
         int64_t fetched_bytes
         int span_tokens
+        int many_rows
+        int many_panels
         bint has_bf16
         size_t (*scratch_bytes)(int head_dim, int latent_dim) noexcept nogil
         void (*enter_thread)() noexcept nogil

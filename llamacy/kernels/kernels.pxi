@@ -312,6 +312,7 @@ TABLE.has_many_rows = has_many_rows
 TABLE.rope = rope
 TABLE.append = append
 TABLE.span_tokens = SPAN_TOKENS
+TABLE.many_rows = TABLE.many_panels = 0
 TABLE.has_bf16 = READS_BF16_PAGES
 TABLE.attention = attention
 TABLE.score = score

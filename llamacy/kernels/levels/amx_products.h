@@ -9,9 +9,9 @@
 enum {
     PREFETCH_BYTES = 3072,      /* Granite Rapids, Q4_K: 2 rows 1.13 times as fast as with 7,168, 8 rows as fast */
     RESIDENT_BYTES = 512 << 10,
-    MANY_PANELS = 16,           /* a slice of all of them, unpacked: 256 KiB, in the L2 cache */
+    MANY_PANELS = 32,           /* a slice of all of them, unpacked: 256 KiB, in the L2 cache */
     MANY_ROWS = 512,            /* their sums: 512 KiB */
-    SLICE_UNITS = 16,           /* of 32 rows: 32 KiB, in the L1 cache */
+    SLICE_UNITS = 8,            /* of 32 rows: 32 KiB, in the L1 cache */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
     INT8_TILES_MIN_ROWS = 12,   /* Granite Rapids class: with fewer dot products are about as fast */

@@ -91,7 +91,7 @@ VERB(void,  i_dots,       (int rows, const vi *codes, int n, const int8_t *x, si
 
 SIZE(PREFETCH_BYTES, PREFETCH_BYTES % 64 == 0,     "how far ahead of the weights in use more are fetched");
 SIZE(RESIDENT_BYTES, RESIDENT_BYTES > 0,           "of the L2 cache, for activations while panels pass by");
-SIZE(MANY_PANELS,    MANY_PANELS % 2 == 0 && MANY_PANELS <= 16, "panels that a thread multiplies with many rows");
+SIZE(MANY_PANELS,    MANY_PANELS % 2 == 0 && MANY_PANELS <= 32, "panels that a thread multiplies with many rows");
 SIZE(MANY_ROWS,      MANY_ROWS % 32 == 0,          "rows that share unpacked panels, a multiple of 32");
 SIZE(SLICE_UNITS,    SLICE_UNITS > 0,              "units of K that are unpacked at a time");
 SIZE(SPAN_PAGES,     SPAN_PAGES > 0,               "pages whose scores become weights together");

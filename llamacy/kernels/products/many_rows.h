@@ -25,7 +25,7 @@
 #include "products/few_rows.h"
 
 /* The panels one thread works on; unused ones have w = NULL. */
-enum { PANELS_MAX = 16 };
+enum { PANELS_MAX = 32 };
 typedef struct {
     const packed_matrix *w[PANELS_MAX];
     int64_t panel[PANELS_MAX];

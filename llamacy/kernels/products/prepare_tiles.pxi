@@ -35,6 +35,8 @@ cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
     return max(quantized_bytes(k, m) + STRIP_ROWS * sizeof(quant_unit), tiles_bytes(k, m))
 
 
+TABLE.many_rows = TILES_MIN_ROWS
+TABLE.many_panels = MANY_PANELS
 TABLE.enter_thread = t_begin
 TABLE.leave_thread = t_end
 TABLE.digits_read = tiles_digits_read

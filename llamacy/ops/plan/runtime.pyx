@@ -174,6 +174,8 @@ cdef class Program(Steps):
         b.n_threads = n_threads
         b.row_chunk = self.kernels.row_chunk
         b.span_tokens = self.kernels.span_tokens
+        b.many_rows = self.kernels.many_rows
+        b.many_panels = self.kernels.many_panels
         b.fetched_bytes = self.kernels.fetched_bytes
         b.of_wanted = NULL
         if of_wanted is not None:

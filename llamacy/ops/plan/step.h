@@ -283,6 +283,7 @@ typedef struct batch {
     float *scores;                     /* of all runs, if there are few; or NULL */
     int n_threads;                     /* that share the work; fewer may come */
     int row_chunk, span_tokens;        /* sizes of the level: see kernel_table */
+    int many_rows, many_panels;
     int64_t fetched_bytes;
     const struct batch *of_wanted;     /* the wanted rows alone; NULL where no step attends with them */
 } batch;
@@ -362,12 +363,25 @@ static inline int64_t chunk_panels(const linear_args *a, int64_t grain) {
     return n < grain ? grain : n;
 }
 
+/* Whether threads take as many panels of a matrix as the level multiplies together. */
+static inline int takes_many_panels(const step *s, const batch *b) {
+    return s->kind == STEP_LINEAR && b->many_panels && count_rows(s, b) >= b->many_rows;
+}
+
+/* The same number for all threads, nearly: activations are read again for each. */
+static inline int64_t many_panels(const step *s, const batch *b, int64_t n_items, int64_t grain, int n_threads) {
+    const int64_t most = s->linear.w2.data ? b->many_panels / 2 : b->many_panels;
+    const int64_t takes = (n_items + most * n_threads - 1) / (most * n_threads) * n_threads;
+    return (n_items + takes * grain - 1) / (takes * grain) * grain;
+}
+
 /* Items a thread takes at a time, in whole grains: few enough that all threads finish together.
  * Blocks of a run's outputs go together, as they need the same exponentials. Attention takes more,
  * since runs that go together share the pages that they read. */
 static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
     if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
         return (n_items + n_threads - 1) / n_threads;
+    if (takes_many_panels(s, b)) return many_panels(s, b, n_items, grain_items(s), n_threads);
     const int64_t grain = grain_items(s), n = n_items / (n_threads * 8) / grain * grain;
     const int64_t most = s->kind == STEP_EXPERTS     ? chunk_panels(&s->experts.args, grain)
                          : s->kind == STEP_ATTENTION ? 16

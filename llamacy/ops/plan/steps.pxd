@@ -267,6 +267,8 @@ cdef extern from "plan/step.h" nogil:
         int n_threads
         int row_chunk
         int span_tokens
+        int many_rows
+        int many_panels
         int64_t fetched_bytes
         const batch* of_wanted
 
