@@ -151,16 +151,18 @@ cdef void finish_many(
     const linear_args* a, int panel, int n_panels, int first_row, int n_rows,
     many_scratch* scratch,
 ) noexcept nogil:
-    cdef int i, row
+    """Row by row, so that a row's outputs are written side by side."""
+    cdef int i, row, t
     cdef bint has_gate = is_gated(a.form)
     cdef strip_sums* sums
-    for row from 0 <= row < n_rows by STRIP_ROWS:
+    for row in range(n_rows):
         sums = &scratch.sums[row // STRIP_ROWS][0]
+        t = row % STRIP_ROWS
         for i in range(n_panels):
             finish_strip(
-                a, panel + i, first_row + row, min(STRIP_ROWS, n_rows - row),
-                &sums[2 * i if has_gate else i][0][0],
-                &sums[2 * i + 1][0][0] if has_gate else NULL)
+                a, panel + i, first_row + row, 1,
+                &sums[2 * i if has_gate else i][t][0],
+                &sums[2 * i + 1][t][0] if has_gate else NULL)
 
 
 cdef void finish_strip(

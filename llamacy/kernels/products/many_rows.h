@@ -3,10 +3,11 @@
  *   out[m][n] = sum over k of x[m][k] * w[n][k]
  *
  * One thread takes up to MANY_PANELS panels of w (16 outputs each) and up to MANY_ROWS rows
- * of x, and goes through K in slices of SLICE_UNITS units:
+ * of x, and goes through K in slices of SLICE_UNITS units, and in each through its panels,
+ * SLICE_PANELS at a time:
  *
- *   1. the slice of its panels is unpacked, into scratch that stays in the L2 cache;
- *   2. each strip of rows, whose slice stays in the L1 cache, meets each panel.
+ *   1. the slice of these panels is unpacked, into scratch that stays in a cache;
+ *   2. each strip of rows meets each of them.
  *
  *                 panel 0   panel 1  ...
  *               +---------+---------+--
@@ -16,8 +17,8 @@
  *               +---------+---------+--
  *
  * The level decides how a slice is unpacked and multiplied: many_rows_dots.h by the dot
- * products of few_rows.h, many_rows_tiles.h on matrix registers. Each defines slice_weights,
- * wants_many(), unpack_slice() and multiply_slice().
+ * products of few_rows.h, many_rows_tiles.h on matrix registers. Each defines SLICE_PANELS,
+ * slice_weights, wants_many(), unpack_slice() and multiply_slice().
  */
 #ifndef LLAMACY_MANY_ROWS_H
 #define LLAMACY_MANY_ROWS_H
@@ -32,8 +33,9 @@ typedef struct {
     int n_panels; /* even */
 } panel_list;
 
-/* Units unit .. unit + n_units of K, and rows first_row .. first_row + n_rows of x. */
-typedef struct { int unit, n_units, first_row, n_rows; } slice;
+/* Units unit .. unit + n_units of K, rows first_row .. first_row + n_rows of x, and panels of a list
+ * from first_panel on: SLICE_PANELS, or those that are left. */
+typedef struct { int unit, n_units, first_row, n_rows, first_panel; } slice;
 
 /* Sums of one strip and one panel: [row][output]. */
 typedef float strip_sums[STRIP_ROWS][PANEL_ROWS];
@@ -45,18 +47,27 @@ typedef float strip_sums[STRIP_ROWS][PANEL_ROWS];
 #endif
 
 typedef struct {
-    slice_weights weights[MANY_PANELS];
+    slice_weights weights[SLICE_PANELS];
     strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
 } many_scratch;
+
+static void unpack_panels(const panel_list *panels, const slice *at, slice_weights *weights) {
+    for (int i = 0; i < SLICE_PANELS && at->first_panel + i < panels->n_panels; i++) {
+        const int panel = at->first_panel + i;
+        if (panels->w[panel]) unpack_slice(panels->w[panel], panels->panel[panel], at, &weights[i]);
+    }
+}
 
 /* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
 static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
     const int units = (int)(a->w.k / UNIT_COLS);
     for (int unit = 0; unit < units; unit += SLICE_UNITS) {
-        const slice at = {unit, units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS, first_row, n_rows};
-        for (int i = 0; i < panels->n_panels; i++)
-            if (panels->w[i]) unpack_slice(panels->w[i], panels->panel[i], &at, &s->weights[i]);
-        multiply_slice(panels, a, &at, s->weights, s->sums);
+        const int n_units = units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS;
+        for (int panel = 0; panel < panels->n_panels; panel += SLICE_PANELS) {
+            const slice at = {unit, n_units, first_row, n_rows, panel};
+            unpack_panels(panels, &at, s->weights);
+            multiply_slice(panels, a, &at, s->weights, s->sums);
+        }
     }
 }
 

@@ -16,7 +16,8 @@
 #include "products/many_rows_words.h"
 #endif
 
-enum { SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
+/* Each strip meets all panels while its slice is in the L1 cache; theirs stay in the L2 cache. */
+enum { SLICE_PANELS = MANY_PANELS, SLICE_COLS = SLICE_UNITS * UNIT_COLS, GATHERED_COLS = SLICE_COLS + 16 };
 
 typedef union {
     unit_weights units[SLICE_UNITS];

@@ -1,22 +1,23 @@
 /* Slices of many_rows.h multiplied on matrix registers, in bfloat16.
  *
- * Weights are unpacked to tiles. For each 32 rows of x, whose slice stays in the L1 cache,
- * and each 2 panels, 2 x 2 registers accumulate over the slice: 4 products for 4 loads.
+ * Weights are unpacked to tiles, a slice of 4 panels at a time, which stays in the L1 cache while
+ * all strips of rows pass by. A tile of x meets 4 of them: 4 products for 5 loads, one of them
+ * from the L2 cache.
  *
- *        panels 2j  2j+1
- *      +-----------------
- *   a0 |  c0      c1       Sums are float32 over all of K: no scale is applied after
- *   a1 |  c2      c3       the products.
+ *                    panels j   j+1   j+2   j+3
+ *                  +----------------------------
+ *   strip of rows  |     s0     s1    s2    s3     Sums are float32 over all of K: no scale is
+ *                  |                               applied after the products.
  *
- * Activations come as bfloat16 tiles: [M/32][K/32][2][16 rows][32]. Two bfloat16
- * factors give a relative error of about 2^-9 a product: less than int8's.
+ * Activations come as bfloat16 tiles: [slices of K][M/16][units of a slice][16 rows][32]. Two
+ * bfloat16 factors give a relative error of about 2^-9 a product: less than int8's.
  */
 #ifndef LLAMACY_MANY_ROWS_TILES_H
 #define LLAMACY_MANY_ROWS_TILES_H
 
 #include "levels/tile.h"
 
-enum { PAIR_ROWS = 32 }; /* of two tiles */
+enum { SLICE_PANELS = 4 };
 
 typedef uint8_t slice_weights[SLICE_UNITS][TILE_BYTES];
 
@@ -29,20 +30,23 @@ INLINE int wants_many(const linear_args *a) {
 }
 
 INLINE size_t tiles_bytes(int k, int m) {
-    return (size_t)((m + PAIR_ROWS - 1) / PAIR_ROWS * PAIR_ROWS) * (size_t)k * 2;
+    return (size_t)((m + STRIP_ROWS - 1) / STRIP_ROWS) * (size_t)(k / UNIT_COLS) * TILE_BYTES;
 }
 
-/* The tile of rows row/16 at unit u. */
-INLINE uint8_t *row_tile(const void *prepared, int k, int row, int u) {
-    const size_t units = (size_t)k / UNIT_COLS;
-    const size_t pair = (size_t)row / PAIR_ROWS, tile = (size_t)row % PAIR_ROWS / 16;
-    return (uint8_t *)prepared + ((pair * units + (size_t)u) * 2 + tile) * TILE_BYTES;
+/* The tile of rows row / 16 of m at unit u. The tiles of a slice are side by side: strips a power of two
+ * apart would compete for the same sets of the caches. */
+INLINE uint8_t *row_tile(const void *prepared, int k, int m, int row, int u) {
+    const int units = k / UNIT_COLS, strips = (m + STRIP_ROWS - 1) / STRIP_ROWS;
+    const int first = u / SLICE_UNITS * SLICE_UNITS, rest = units - first;
+    const int n_units = rest < SLICE_UNITS ? rest : SLICE_UNITS;
+    const int tile = first * strips + row / STRIP_ROWS * n_units + u - first;
+    return (uint8_t *)prepared + (size_t)tile * TILE_BYTES;
 }
 
-/* One row of x into its tiles. */
-static void round_row(const float *x, int k, void *prepared, int row) {
+/* One row of the m of x into its tiles. */
+static void round_row(const float *x, int k, int m, void *prepared, int row) {
     for (int u = 0; u < k / UNIT_COLS; u++) {
-        uint8_t *to = row_tile(prepared, k, row, u) + row % 16 * 64;
+        uint8_t *to = row_tile(prepared, k, m, row, u) + row % STRIP_ROWS * 64;
         vi rounded = b_join(f_load(x + u * UNIT_COLS), f_load(x + u * UNIT_COLS + 16));
         memcpy(to, &rounded, sizeof rounded);
     }
@@ -100,35 +104,86 @@ static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at,
     }
 }
 
-/* 2 x 2 registers over one slice: tiles 2u and 2u + 1 of a are those of 32 rows, whose sums
- * with the two panels are `above` and `below`. */
-INLINE void multiply_pairs(const uint8_t *a, const uint8_t *b0, const uint8_t *b1, int n_units, int is_first,
-                           strip_sums *above, strip_sums *below) {
-    if (is_first) {
-        T_ZERO(0); T_ZERO(1); T_ZERO(2); T_ZERO(3);
-    } else {
-        T_LOAD(0, above[0], 64); T_LOAD(1, above[1], 64); T_LOAD(2, below[0], 64); T_LOAD(3, below[1], 64);
-    }
-    for (int u = 0; u < n_units; u++) {
-        T_LOAD(6, b0 + u * TILE_BYTES, 64);
-        T_LOAD(4, a + u * 2 * TILE_BYTES, 64);
-        T_DOT(0, 4, 6);
-        T_LOAD(7, b1 + u * TILE_BYTES, 64);
-        T_DOT(1, 4, 7);
-        T_LOAD(5, a + u * 2 * TILE_BYTES + TILE_BYTES, 64);
-        T_DOT(2, 5, 6);
-        T_DOT(3, 5, 7);
-    }
-    T_STORE(0, above[0], 64); T_STORE(1, above[1], 64); T_STORE(2, below[0], 64); T_STORE(3, below[1], 64);
+/* A strip of x and 4 panels: the slice of each, and the sums of their products. */
+typedef struct {
+    const uint8_t *x;
+    const slice_weights *weights;
+    int n_units, is_first;        /* first: sums begin with it */
+    strip_sums *sums, *last_sums; /* last: of the strip before, still in registers, or NULL */
+} strip_product;
+
+/* A tile of x is fetched into the L1 cache so far ahead of its use. */
+enum { X_AHEAD = 2 * TILE_BYTES };
+INLINE void fetch_half(const uint8_t *x) {
+    UNROLL for (int line = 0; line < TILE_BYTES / 2; line += 64) PREFETCH(x + line);
 }
+
+/* A tile of x times one of a panel. */
+#define TIMES_PANEL(sum, p, i, u)             \
+    do {                                      \
+        T_LOAD(5, (p)->weights[i][u], 64);    \
+        T_DOT(sum, 4, 5);                     \
+    } while (0)
+#define BEGIN_SUM(sum, p, i)                  \
+    do {                                      \
+        if ((p)->is_first) T_ZERO(sum);       \
+        else T_LOAD(sum, (p)->sums[i], 64);   \
+    } while (0)
+#define END_SUM(sum, p, i)                                       \
+    do {                                                         \
+        if ((p)->last_sums) T_STORE(sum, (p)->last_sums[i], 64); \
+    } while (0)
+
+/* A strip times 4 panels, with sums in registers s0 to s3. The strip before has left its own in s2, s3, t2 and
+ * t3; they are stored after the first products of this one: a store that waits for its sums would keep the CPU
+ * from looking further ahead. */
+#define STRIP_KERNEL(name, s0, s1, s2, s3, t2, t3)                             \
+    INLINE void name(const strip_product *p) {                                 \
+        const uint8_t *x = p->x;                                               \
+        T_LOAD(4, x, 64);                                                      \
+        BEGIN_SUM(s0, p, 0); TIMES_PANEL(s0, p, 0, 0);                         \
+        BEGIN_SUM(s1, p, 1); TIMES_PANEL(s1, p, 1, 0);                         \
+        END_SUM(s2, p, 0);                                                     \
+        END_SUM(s3, p, 1);                                                     \
+        BEGIN_SUM(s2, p, 2); TIMES_PANEL(s2, p, 2, 0);                         \
+        BEGIN_SUM(s3, p, 3); TIMES_PANEL(s3, p, 3, 0);                         \
+        END_SUM(t2, p, 2);                                                     \
+        END_SUM(t3, p, 3);                                                     \
+        for (int u = 1; u < p->n_units; u++) {                                 \
+            x += TILE_BYTES;                                                   \
+            T_LOAD(4, x, 64);                                                  \
+            TIMES_PANEL(s0, p, 0, u);                                          \
+            fetch_half(x + X_AHEAD);                                           \
+            TIMES_PANEL(s1, p, 1, u);                                          \
+            fetch_half(x + X_AHEAD + TILE_BYTES / 2);                          \
+            TIMES_PANEL(s2, p, 2, u);                                          \
+            TIMES_PANEL(s3, p, 3, u);                                          \
+        }                                                                      \
+    }
+/* Three pairs of registers: a strip's sums take two of them, and the next strip begins with the third. */
+STRIP_KERNEL(strip_in_0123, 0, 1, 2, 3, 6, 7)
+STRIP_KERNEL(strip_in_6701, 6, 7, 0, 1, 2, 3)
+STRIP_KERNEL(strip_in_2367, 2, 3, 6, 7, 0, 1)
 
 static void multiply_slice(const panel_list *panels, const linear_args *a, const slice *at,
                            const slice_weights *weights, strip_sums (*sums)[MANY_PANELS]) {
-    for (int row = 0; row < at->n_rows; row += PAIR_ROWS) {
-        const uint8_t *x = row_tile(a->prepared, (int)a->w.k, at->first_row + row, at->unit);
-        strip_sums *above = sums[row / STRIP_ROWS], *below = sums[row / STRIP_ROWS + 1];
-        for (int j = 0; j < panels->n_panels; j += 2)
-            multiply_pairs(x, weights[j][0], weights[j + 1][0], at->n_units, at->unit == 0, above + j, below + j);
+    (void)panels;
+    const int n_strips = (at->n_rows + STRIP_ROWS - 1) / STRIP_ROWS;
+    strip_product p = {.weights = weights, .n_units = at->n_units, .is_first = at->unit == 0};
+    for (int strip = 0; strip < n_strips; strip++) {
+        p.x = row_tile(a->prepared, (int)a->w.k, a->m, at->first_row + strip * STRIP_ROWS, at->unit);
+        p.sums = sums[strip] + at->first_panel;
+        switch (strip % 3) {
+        case 0: strip_in_0123(&p); break;
+        case 1: strip_in_6701(&p); break;
+        default: strip_in_2367(&p);
+        }
+        p.last_sums = p.sums;
+    }
+    switch (n_strips % 3) {
+    case 1: END_SUM(0, &p, 0); END_SUM(1, &p, 1); END_SUM(2, &p, 2); END_SUM(3, &p, 3); break;
+    case 2: END_SUM(6, &p, 0); END_SUM(7, &p, 1); END_SUM(0, &p, 2); END_SUM(1, &p, 3); break;
+    default: END_SUM(2, &p, 0); END_SUM(3, &p, 1); END_SUM(6, &p, 2); END_SUM(7, &p, 3);
     }
 }
 

@@ -9,7 +9,8 @@ cdef extern from "products/many_rows.h":
     void t_end() noexcept nogil
     bint reads_tiles(const packed_matrix* w) noexcept nogil
     size_t tiles_bytes(int k, int m) noexcept nogil
-    void round_row(const float* x, int k, void* prepared, int row) noexcept nogil
+    void round_row(
+        const float* x, int k, int m, void* prepared, int row) noexcept nogil
 
 
 cdef int tiles_digits_read(const packed_matrix* w) noexcept nogil:
@@ -27,7 +28,7 @@ cdef void prepare_tiles(
         quantize(x, ldx, k, m, n_digits, prepared, begin, end)
         return
     for row in range(begin, end):
-        round_row(x + row * ldx, k, prepared, row)
+        round_row(x + row * ldx, k, m, prepared, row)
 
 
 cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
