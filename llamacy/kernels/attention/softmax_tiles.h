@@ -18,9 +18,10 @@
 #define MOST_WEIGHT 65536.0f /* that a lane's weights of a span may add up to; then the reference is raised */
 
 /* 2^x by a polynomial of degree 3, fitted within 2^-13 of it, which is enough for a number that is
- * rounded to 2^-9. 2^-126 for all that is less: smaller numbers slow the CPU down. NaN for NaN. */
+ * rounded to 2^-9. About 2^-125 for all that is less: numbers below 2^-126, and p(0) is less than 1, slow the
+ * CPU down. NaN for NaN. */
 INLINE vf f_rounded_power(vf x) {
-    x = f_max(f_set1(-126.0f), x);
+    x = f_max(f_set1(-125.0f), x);
     const vf f = t_fraction(x);
     vf p = f_set1(0.0780245200f);
     p = f_fma(p, f, f_set1(0.226067170f));

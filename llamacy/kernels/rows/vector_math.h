@@ -36,18 +36,21 @@ INLINE vf f_expm1(vf x) {
     return f_add(f_scale2(f_mul(e.slope, e.r), e.n), f_sub(f_scale2(one, e.n), one));
 }
 
+/* 1 + e^x. Numbers below 2^-126 are lost beside 1, and Intel's CPUs take 60 ns to make them. */
+INLINE vf f_one_more(vf x) { return f_add(f_set1(1.0f), f_exp(f_max(f_set1(-87.0f), x))); }
+
 /* x * sigmoid(x) */
-INLINE vf f_silu(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_sub(f_zero(), x)))); }
+INLINE vf f_silu(vf x) { return f_div(x, f_one_more(f_sub(f_zero(), x))); }
 
 /* x * (1 + tanh(z)) / 2 = x / (1 + e^(-2z)), z = sqrt(2 / pi) * (x + 0.044715 x^3): GELU
  * with tanh instead of erf (Hendrycks & Gimpel 2016, arXiv:1606.08415). */
 INLINE vf f_gelu(vf x) {
     const vf cubic = f_fma(f_mul(x, x), f_set1(-2 * 0.044715f * 0.797884561f), f_set1(-2 * 0.797884561f));
-    return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, cubic))));
+    return f_div(x, f_one_more(f_mul(x, cubic)));
 }
 
 /* 1 / (1 + e^-x) */
-INLINE vf f_sigmoid(vf x) { return f_div(f_set1(1.0f), f_add(f_set1(1.0f), f_exp(f_sub(f_zero(), x)))); }
+INLINE vf f_sigmoid(vf x) { return f_div(f_set1(1.0f), f_one_more(f_sub(f_zero(), x))); }
 
 /* ln(1 + e^x) = max(x, 0) + ln(1 + t), t = e^-|x|, where ln(1 + t) = 2 atanh(s), s = t / (2 + t): the
  * series in s^2 <= 1/9, whose first missing term is below 2^-29 of the sum. NaN stays NaN. */
