@@ -11,7 +11,7 @@ enum {
     RESIDENT_BYTES = 512 << 10,
     MANY_PANELS = 32,           /* a slice of all of them, unpacked: 256 KiB, in the L2 cache */
     MANY_ROWS = 512,            /* their sums: 512 KiB */
-    SLICE_UNITS = 6,            /* of 4 panels: 24 KiB, in the L1 cache */
+    SLICE_UNITS = 8,            /* of 4 panels: 24 KiB, in the L1 cache */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
     INT8_TILES_MIN_ROWS = 12,   /* Granite Rapids class: with fewer dot products are about as fast */

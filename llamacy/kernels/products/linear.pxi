@@ -152,17 +152,53 @@ cdef void finish_many(
     many_scratch* scratch,
 ) noexcept nogil:
     """Row by row, so that a row's outputs are written side by side."""
-    cdef int i, row, t
-    cdef bint has_gate = is_gated(a.form)
+    cdef bint is_plain = adds_nothing(a) and (panel + n_panels) * PANEL_ROWS <= a.w.n
+    cdef int row
     cdef strip_sums* sums
     for row in range(n_rows):
         sums = &scratch.sums[row // STRIP_ROWS][0]
-        t = row % STRIP_ROWS
+        if is_plain:
+            finish_plain_row(
+                a, panel, n_panels, first_row + row, sums, row % STRIP_ROWS)
+        else:
+            finish_row(a, panel, n_panels, first_row + row, sums, row % STRIP_ROWS)
+
+
+cdef inline bint adds_nothing(const linear_args* a) noexcept nogil:
+    """Whether no scale multiplies products, and no bias is added to them."""
+    return not (a.scale or a.bias or a.scale2 or a.bias2)
+
+
+cdef inline void finish_plain_row(
+    const linear_args* a, int panel, int n_panels, int row, const strip_sums* sums,
+    int t,
+) noexcept nogil:
+    """finish_row() of whole panels, whose products need no scale and no bias."""
+    cdef float* y = a.y + row * a.ldy + panel * PANEL_ROWS
+    cdef int i
+    if is_gated(a.form):
         for i in range(n_panels):
-            finish_strip(
-                a, panel + i, first_row + row, 1,
-                &sums[2 * i if has_gate else i][t][0],
-                &sums[2 * i + 1][t][0] if has_gate else NULL)
+            f_store(y + i * PANEL_ROWS, gated(
+                a.form, f_load(&sums[2 * i][t][0]), f_load(&sums[2 * i + 1][t][0])))
+    elif a.form == EPILOGUE_ADD:
+        for i in range(n_panels):
+            f_store(y + i * PANEL_ROWS, f_add(
+                f_load(&sums[i][t][0]), f_load(y + i * PANEL_ROWS)))
+    else:
+        for i in range(n_panels):
+            f_store(y + i * PANEL_ROWS, f_load(&sums[i][t][0]))
+
+
+cdef void finish_row(
+    const linear_args* a, int panel, int n_panels, int row, strip_sums* sums, int t
+) noexcept nogil:
+    """Row `row` of y, from row t of the sums of a strip with some panels."""
+    cdef bint has_gate = is_gated(a.form)
+    cdef int i
+    for i in range(n_panels):
+        finish_strip(
+            a, panel + i, row, 1, &sums[2 * i if has_gate else i][t][0],
+            &sums[2 * i + 1][t][0] if has_gate else NULL)
 
 
 cdef void finish_strip(
