@@ -49,7 +49,9 @@ def info(json: JSON = False) -> None:
     print(f"features {', '.join(facts['features']) or 'none that a level needs'}")
     print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
     print(f"level    {facts['isa']} ({facts['isa_reason']})")
-    print(f"one row  {facts['row_ahead']} bytes ahead ({facts['row_ahead_reason']})")
+    if facts["row_ahead"] is not None:
+        ahead = f"{facts['row_ahead']} bytes ahead ({facts['row_ahead_reason']})"
+        print(f"one row  weights prefetched {ahead}")
     rows = []
     for level in facts["levels"]:
         state = "in use" if level["name"] == facts["isa"] else "can be used"
@@ -76,6 +78,8 @@ def _facts() -> dict[str, Any]:
         # Emulated levels are for tests, and listed only where they were built.
         if not level.emulated or kernels.lacking(level) is None
     ]
+    # Kernels of other levels read a single row's weights in one way on all CPUs.
+    chooses = "avx512f" in kernels.selected().features
     return {
         "version": llamacy.__version__,
         "python": platform.python_version(),
@@ -87,8 +91,8 @@ def _facts() -> dict[str, Any]:
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,
-        "row_ahead": row_ahead(),
-        "row_ahead_reason": row_reason(),
+        "row_ahead": row_ahead() if chooses else None,
+        "row_ahead_reason": row_reason() if chooses else None,
         "n_threads": default_threads(),
         "n_threads_reason": threads_reason(),
     }

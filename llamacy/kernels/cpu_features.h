@@ -4,7 +4,7 @@
  * means this process may use that feature now. A feature the CPU has, but
  * whose registers the operating system does not save (XCR0, AMX permission),
  * is absent: an instruction of it would kill the process. cpu_refusal() tells
- * whether that permission is what lacks.
+ * whether that permission is what is missing.
  *
  * Sources: Intel SDM volume 1 chapters 13 and 14, volume 2 CPUID; Linux
  * Documentation/arch/x86/xstate.rst and Documentation/arch/arm64/elf_hwcaps.rst.

@@ -10,14 +10,18 @@ the figures.
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
+
+from llamacy.errors import ArgumentError
 
 __all__ = ["row_ahead", "row_reason"]
 
 _VARIABLE = "LLAMACY_ROW_AHEAD"
 _MOST_AHEAD = 1 << 20
 
-# Bytes by maker, of 1,024 to 8,192 that were tried on a Granite Rapids Xeon.
+# Bytes by maker, of 1,024 to 8,192 that were tried on a Granite Rapids Xeon: other CPUs
+# of Intel have not been measured.
 _AHEAD = {"GenuineIntel": 3072}
 
 
@@ -28,7 +32,7 @@ def row_ahead() -> int:
 
     Raises
     ------
-    ValueError
+    ArgumentError
         `LLAMACY_ROW_AHEAD` is no number of bytes from 0 to a MiB.
     """
     return _selection()[0]
@@ -49,9 +53,9 @@ def _selection() -> tuple[int, str]:
 def _choose(forced: str, vendor: str) -> tuple[int, str]:
     """Choose a distance: the one that is forced, unless it is empty, and say why."""
     if forced:
-        if not forced.isascii() or not forced.isdigit() or int(forced) > _MOST_AHEAD:
+        if not re.fullmatch("[0-9]{1,7}", forced) or int(forced) > _MOST_AHEAD:
             wanted = f"wanted bytes, 0 to {_MOST_AHEAD}"
-            raise ValueError(f"{_VARIABLE}: {wanted}, found {forced!r}")
+            raise ArgumentError(f"{_VARIABLE}: {wanted}, found {forced!r}")
         return int(forced), f"forced by {_VARIABLE}={forced}"
     if vendor in _AHEAD:
         return _AHEAD[vendor], f"the default for {vendor}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from llamacy.errors import ArgumentError
 from llamacy.kernels import cpu, row_reading
 
 choose = row_reading._choose
@@ -22,9 +23,11 @@ def test_the_environment_forces_a_distance(vendor: str, ahead: int) -> None:
     assert choose(str(ahead), vendor) == (ahead, reason)
 
 
-@pytest.mark.parametrize("forced", ["far", "-64", "1e3", "\u0663", str((1 << 20) + 1)])
+@pytest.mark.parametrize(
+    "forced", ["far", "-64", "1e3", "\u0663", str((1 << 20) + 1), "9" * 5000]
+)
 def test_what_is_no_distance_is_refused(forced: str) -> None:
-    with pytest.raises(ValueError, match="LLAMACY_ROW_AHEAD: wanted bytes, 0 to"):
+    with pytest.raises(ArgumentError, match="LLAMACY_ROW_AHEAD: wanted bytes, 0 to"):
         choose(forced, "GenuineIntel")
 
 
