@@ -10,8 +10,8 @@ enum {
     PREFETCH_BYTES = 3072,      /* Q4_K: 2 rows 1.13 times as fast as with 7,168, 8 rows as fast */
     RESIDENT_BYTES = 512 << 10,
     MANY_PANELS = 32,           /* read a slice of activations eight times */
-    MANY_ROWS = 512,            /* their sums: 1 MiB, in the L2 cache; with 256, a prompt is a tenth slower */
-    SLICE_UNITS = 8,            /* of 4 panels: 32 KiB, in the L1 cache; with 6 and 10, a prompt is a tenth slower */
+    MANY_ROWS = 512,            /* their sums: 1 MiB, in the L2 cache; with 256, prompts take 1.2 times as long */
+    SLICE_UNITS = 8,            /* of 4 panels: 32 KiB, in the L1 cache; with 6 or 10, prompts take 1.1 times as long */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
     INT8_TILES_MIN_ROWS = 12,   /* with fewer dot products are about as fast */

@@ -68,7 +68,7 @@ INLINE vf f_softplus(vf x) {
 }
 
 /* x * sigmoid(1.702 x) */
-INLINE vf f_gelu_quick(vf x) { return f_div(x, f_add(f_set1(1.0f), f_exp(f_mul(x, f_set1(-1.702f))))); }
+INLINE vf f_gelu_quick(vf x) { return f_div(x, f_one_more(f_mul(x, f_set1(-1.702f)))); }
 
 /* x * (1 + erf(x / sqrt(2))) / 2 = max(x, 0) - |x| erfc(z) / 2, z = |x| / sqrt(2), where
  * erfc(z) = t e^(p(t) - z^2), t = 1 / (1 + z / 2): p is fitted to 5e-8 for z up to 9.4, and erfc is
