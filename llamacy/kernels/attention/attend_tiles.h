@@ -25,9 +25,10 @@ typedef struct {
     head_dims d;
     const uint8_t *keys[SPAN_PAGES];   /* [2 halves][units] */
     const uint8_t *values[SPAN_PAGES]; /* [vectors], each value_step bytes further */
-    const uint8_t *soon[SPAN_PAGES];   /* of a later page, to be prefetched meanwhile; or NULL */
+    const uint8_t *soon[SPAN_PAGES];   /* of a later page, to be prefetched meanwhile; NULL if unpacked */
     size_t value_step;
-    bf16_span unpacked;
+    int is_unpacked;
+    bf16_span unpacked; /* of use only then */
 } span_tiles;
 
 /* A strip or two, from one span's scores to their outputs. */
@@ -42,7 +43,10 @@ typedef struct {
 } strip_pair;
 
 /* Weights and scores of a pair, at the beginning of a span's scratch. */
-enum { STRIP_WEIGHTS = SPAN_PAGES * TILE_BYTES, PAIR_BYTES = PAIR * ((int)sizeof(float) * STRIP_SCORES + STRIP_WEIGHTS) };
+enum {
+    STRIP_WEIGHTS = SPAN_PAGES * TILE_BYTES,
+    PAIR_BYTES = PAIR * ((int)sizeof(float) * STRIP_SCORES + STRIP_WEIGHTS),
+};
 
 static size_t tiles_span_bytes(head_dims d) { return PAIR_BYTES + bf16_span_bytes(d); }
 
@@ -52,7 +56,7 @@ INLINE bf16_span unpacked_tiles(const kv_span *span) {
 
 static span_tiles find_tiles(const kv_span *span, int first, int n_pages) {
     const int is_unpacked = span->type != KV_BF16;
-    span_tiles t = {.d = span->d, .unpacked = unpacked_tiles(span)};
+    span_tiles t = {.d = span->d, .is_unpacked = is_unpacked, .unpacked = unpacked_tiles(span)};
     t.value_step = (is_unpacked ? SPAN_PAGES : 1) * TILE_BYTES;
     for (int page = first; page < first + n_pages; page++) {
         t.keys[page] = is_unpacked ? key_tiles(&t.unpacked, t.d.key, page * HALVES) : span->pages[page].keys;
@@ -150,8 +154,7 @@ static void weigh_tiles(const strip_pair *pair, const span_tiles *t, vector_rang
 
 /* Some outputs of a pair. Values that may not be finite meet each query apart. */
 static void weigh_pair(const strip_pair *pair, const span_tiles *t, vector_range some) {
-    const int is_unpacked = !t->soon[pair->first];
-    if (!is_unpacked || values_are_finite(&t->unpacked, pair->first, pair->n_pages)) {
+    if (!t->is_unpacked || values_are_finite(&t->unpacked, pair->first, pair->n_pages)) {
         weigh_tiles(pair, t, some);
         return;
     }

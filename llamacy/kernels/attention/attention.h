@@ -12,7 +12,8 @@
  * A strip is the queries of all heads that share the KV head, of one or more consecutive
  * tokens, so that each key and value is read once for all of them. A band is strips that
  * follow one another in one sequence. Keys and values are read a span of a few pages at a
- * time, which all strips of the band meet; each query keeps a running maximum and sum.
+ * time, which all strips of the band meet; each query keeps a sum, and a running maximum or a
+ * score that stands in for it (softmax_tiles.h).
  */
 #ifndef LLAMACY_ATTENTION_H
 #define LLAMACY_ATTENTION_H

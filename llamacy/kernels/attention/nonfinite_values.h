@@ -26,8 +26,8 @@ static void copy_seen(uint16_t to[2][SPAN_PAGES][TILE_BYTES / 2], const bf16_spa
 
 /* Values that may be NaN or infinite: each query meets those that it sees, and no others, since
  * 0 times such a value is NaN. The sums of products with finite values are as of all queries at once. */
-static void weigh_apart(attention_state *s, int n_queries, const bf16_span *t, const uint8_t *weights, int first, head_dims d,
-                        int n_pages, const sight *see, vector_range some) {
+static void weigh_apart(attention_state *s, int n_queries, const bf16_span *t, const uint8_t *weights, int first,
+                        head_dims d, int n_pages, const sight *see, vector_range some) {
     const int width = wide_dim(d.value);
     uint16_t seen[2][SPAN_PAGES][TILE_BYTES / 2];
     float sums[STRIP_ROWS][32];

@@ -67,6 +67,10 @@ static void begin_strip(const attention_args *a, const attention_path *path, con
     }
 }
 
+/* A query's largest weight is about 1, unless all its scores are -infinity, or far too large (softmax_tiles.h):
+ * its outputs are NaN then. */
+#define LEAST_SUM 0x1p-60f
+
 /* Write some of the outputs. */
 static void finish_queries(const attention_args *a, const query_rows *rows, const query_strip *strip,
                            vector_range some) {
@@ -76,7 +80,8 @@ static void finish_queries(const attention_args *a, const query_rows *rows, cons
         const int head = strip->first_head + r % group;
         float *row = rows->y + (size_t)(strip->run->row + r / group) * rows->ldy + (size_t)head * dim;
         const float *out = strip->state.out + (size_t)r * wide_dim(dim);
-        const float share = 1 / (strip->state.sum[r] + f_sum(f_load(strip->state.parts + 16 * r)));
+        const float sum = strip->state.sum[r] + f_sum(f_load(strip->state.parts + 16 * r));
+        const float share = sum > LEAST_SUM ? 1 / sum : NAN;
         for (int i = 16 * some.begin; i < end; i++) row[i] = out[i] * share;
     }
 }

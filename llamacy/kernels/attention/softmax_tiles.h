@@ -6,7 +6,9 @@
  * A running maximum would cost a pass over the scores, and outputs that shrink span by span. Floats
  * are as precise at any size, so that the reference need not be the maximum, but only be near: it is
  * the largest score of the first page that a query sees, or its sink, and is raised when weights
- * below it add up to too much. It depends on what its query sees, and on nothing else.
+ * below it add up to too much. It depends on what its query sees, and on nothing else. Times log2(e)
+ * it is rounded, so that all weights of a query are off by one factor, which shares do not have; above
+ * 2^29 that factor may be out of range (LEAST_SUM), and outputs NaN.
  */
 #ifndef LLAMACY_SOFTMAX_TILES_H
 #define LLAMACY_SOFTMAX_TILES_H

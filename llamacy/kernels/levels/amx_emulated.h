@@ -63,7 +63,8 @@ static void emulated_dot_int8(int c, int a, int b) {
     emulated_check(c);
     for (size_t m = 0; m < TILE_ROWS[c]; m++)
         for (int n = 0; n < 16; n++)
-            for (int k = 0; k < 64; k++) TILES_HELD[c].i[m][n] += TILES_HELD[a].b[m][k] * TILES_HELD[b].b[k / 4][4 * n + k % 4];
+            for (int k = 0; k < 64; k++)
+                TILES_HELD[c].i[m][n] += TILES_HELD[a].b[m][k] * TILES_HELD[b].b[k / 4][4 * n + k % 4];
 }
 static void emulated_load(int t, const uint8_t *p, size_t step) {
     emulated_check(t);
