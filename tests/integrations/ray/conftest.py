@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.levels import level_of_rows_alone
+
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -24,6 +26,8 @@ def cluster(homes: list[Path]) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # it would end workers where other programs take the memory
         patch.setenv("RAY_memory_monitor_refresh_ms", "0")
+        # outputs are compared byte for byte
+        patch.setenv("LLAMACY_ISA", level_of_rows_alone().name)
         node = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
         first, second = ({**node, "env_vars": {"HOME": str(home)}} for home in homes)
         options = {**first, "include_dashboard": False}

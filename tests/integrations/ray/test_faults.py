@@ -22,6 +22,7 @@ from llamacy.jobs.requests import COMPLETIONS, EMBEDDINGS
 from llamacy.model_files.sources import find_source
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 from tests.support.jobs import line_of, read_lines, sum_body, write_sums
+from tests.support.levels import rows_alone
 
 pytestmark = pytest.mark.integrations
 pytest.importorskip("ray", reason="Ray is absent")
@@ -44,7 +45,7 @@ def test_requests_are_answered_as_in_a_process(cluster: Any, tmp_path: Path) -> 
     ]
     source.write_bytes(b"\n".join([*lines, b"no request"]))
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
-    with llamacy.load("demo", n_threads=1) as model:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as model:
         run(model, source, one, seed=5)
         done = run(model, source, two, seed=5, ray="auto")
     assert two.read_bytes() == one.read_bytes()
@@ -112,7 +113,7 @@ def test_a_driver_that_is_killed_loses_only_rows_under_way(
         driver.wait()
     assert not target.exists()
     job: dict[str, Any] = {"prompt": PROMPT, "max_tokens": 24, "temperature": 1.3}
-    with llamacy.load("demo", n_threads=1) as model:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as model:
         done = run(model, source, target, ray="auto", **job)
         assert 19 <= done.n_before < done.n_done == 300
         wanted = tmp_path / "wanted.jsonl"

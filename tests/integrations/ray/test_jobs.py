@@ -17,6 +17,7 @@ from llamacy.jobs.ray.crew import Crew
 from llamacy.model.model import Model
 from tests.support.command_process import COMMAND, ENVIRONMENT
 from tests.support.jobs import SUMS, read_lines, write_sums
+from tests.support.levels import rows_alone
 
 pytestmark = pytest.mark.integrations
 pytest.importorskip("ray", reason="Ray is absent")
@@ -29,7 +30,7 @@ PROMPT = "{n}, {text}: {large} and"
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 
