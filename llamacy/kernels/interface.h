@@ -256,7 +256,7 @@ typedef struct {
     int64_t fetched_bytes;     /* of its next weights, that a waiting thread prefetches */
     int span_tokens;           /* tokens whose scores become weights together */
     int many_rows;             /* rows from which on a thread takes many_panels at a time, */
-    int many_panels;           /* ... of either matrix; 0: products of many rows take what all others do */
+    int many_panels;           /* ... of both matrices together; 0: no more than of products of few rows */
     int has_bf16;              /* whether pages of keys and values may be KV_BF16 */
     /* Scratch that a thread must hand to these kernels; head_dim: the largest size of keys or
      * values in any layer, of attention or of a scan, latent_dim: that of values which are a part

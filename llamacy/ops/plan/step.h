@@ -363,13 +363,13 @@ static inline int64_t chunk_panels(const linear_args *a, int64_t grain) {
     return n < grain ? grain : n;
 }
 
-/* Whether threads take as many panels of a matrix as the level multiplies together. */
+/* Whether threads take as many panels as the level multiplies together. */
 static inline int takes_many_panels(const step *s, const batch *b) {
     return s->kind == STEP_LINEAR && b->many_panels && count_rows(s, b) >= b->many_rows;
 }
 
-/* The same number for all threads, nearly: activations are read again for each. */
-static inline int64_t many_panels(const step *s, const batch *b, int64_t n_items, int64_t grain, int n_threads) {
+/* As many, or fewer so that all threads take as often: each taking reads all activations again. */
+static inline int64_t shared_panels(const step *s, const batch *b, int64_t n_items, int64_t grain, int n_threads) {
     const int64_t most = s->linear.w2.data ? b->many_panels / 2 : b->many_panels;
     const int64_t takes = (n_items + most * n_threads - 1) / (most * n_threads) * n_threads;
     return (n_items + takes * grain - 1) / (takes * grain) * grain;
@@ -381,7 +381,7 @@ static inline int64_t many_panels(const step *s, const batch *b, int64_t n_items
 static inline int64_t chunk_items(const step *s, const batch *b, int64_t n_items, int n_threads) {
     if (s->kind == STEP_ATTENTION && shares_runs(&s->attention, rows_of_step(s, b)))
         return (n_items + n_threads - 1) / n_threads;
-    if (takes_many_panels(s, b)) return many_panels(s, b, n_items, grain_items(s), n_threads);
+    if (takes_many_panels(s, b)) return shared_panels(s, b, n_items, grain_items(s), n_threads);
     const int64_t grain = grain_items(s), n = n_items / (n_threads * 8) / grain * grain;
     const int64_t most = s->kind == STEP_EXPERTS     ? chunk_panels(&s->experts.args, grain)
                          : s->kind == STEP_ATTENTION ? 16
