@@ -13,6 +13,7 @@ import llamacy
 from llamacy.cli.batch import span
 from llamacy.jobs import run
 from tests.support.jobs import line_of, read_lines, sum_body, write_sums
+from tests.support.levels import rows_alone
 
 Shell = Callable[..., Any]
 PROMPT = ["--prompt", "What is {a} + {b}?"]
@@ -42,12 +43,13 @@ def test_options_are_those_of_the_library(
     template.write_text("{a}\n{b}\n")
     words = ["-f", template, "--raw", "--answer", "more", "-s", 5, "-n", 4]
     words += ["--top-k", 0, "--temp", 1.5, "-r", "zzz", "-l", "5-inf", "-t", 1]
-    done = shell("batch", "-m", "demo", source, target, *words, "-c", 128)
+    with rows_alone():
+        done = shell("batch", "-m", "demo", source, target, *words, "-c", 128)
     assert done.status == 0, done.err
     wanted = tmp_path / "want.jsonl"
     options: dict[str, Any] = {"max_tokens": 4, "top_k": 0, "temperature": 1.5}
     options |= {"stop": "zzz", "logit_bias": {5: float("-inf")}, "seed": 5}
-    with llamacy.load("demo", n_ctx=128, n_threads=1) as model:
+    with rows_alone(), llamacy.load("demo", n_ctx=128, n_threads=1) as model:
         run(
             model, source, wanted, prompt="{a}\n{b}", raw=True, answer="more", **options
         )

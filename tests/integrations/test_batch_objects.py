@@ -15,6 +15,7 @@ from llamacy.jobs.ledger import Ledger
 from llamacy.jobs.storage import stored
 from llamacy.model.model import Model
 from tests.support.jobs import SUMS, write_sums
+from tests.support.levels import rows_alone
 
 pytestmark = pytest.mark.integrations
 fs: Any = pytest.importorskip("pyarrow.fs", reason="pyarrow is absent")
@@ -45,7 +46,7 @@ def query() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 

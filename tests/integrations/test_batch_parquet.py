@@ -14,6 +14,7 @@ import pytest
 import llamacy
 from llamacy.jobs import run
 from llamacy.model.model import Model
+from tests.support.levels import rows_alone
 
 pytestmark = pytest.mark.integrations
 pyarrow: Any = pytest.importorskip("pyarrow", reason="pyarrow is absent")
@@ -25,7 +26,7 @@ OPTIONS: dict[str, Any] = {"raw": True, "temperature": 1.2, "max_tokens": 3}
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 

@@ -12,13 +12,14 @@ import llamacy
 from llamacy.jobs.requests import COMPLETIONS, EMBEDDINGS, RequestTask
 from llamacy.model.model import Model
 from tests.support.jobs import CHAT, line_of, results_of, rows_of, sum_body
+from tests.support.levels import rows_alone
 
 TASK = RequestTask()
 
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 

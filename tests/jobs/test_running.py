@@ -19,6 +19,7 @@ from llamacy.jobs.storage.disk import StoredFile, draft_beside
 from llamacy.model.model import Model
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
 from tests.support.jobs import SUMS, line_of, read_lines, sum_body, write_sums
+from tests.support.levels import level_of_rows_alone, rows_alone
 
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
 PROMPT = "What is {a} + {b}?"
@@ -26,7 +27,7 @@ PROMPT = "What is {a} + {b}?"
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    with llamacy.load("demo", n_threads=1) as loaded:
+    with rows_alone(), llamacy.load("demo", n_threads=1) as loaded:
         yield loaded
 
 
@@ -309,7 +310,8 @@ def test_a_process_that_is_killed_loses_only_rows_under_way(
     source, target = write_sums(tmp_path / "in.jsonl", SUMS * 5), tmp_path / "o.jsonl"
     words = [str(source), str(target), "--prompt", PROMPT, "-n", "6", "-t", "1"]
     part = tmp_path / "o.jsonl.part"
-    with subprocess.Popen([*COMMAND, "batch", "demo", *words], env=ENVIRONMENT) as one:
+    environment = {**ENVIRONMENT, "LLAMACY_ISA": level_of_rows_alone().name}
+    with subprocess.Popen([*COMMAND, "batch", "demo", *words], env=environment) as one:
         deadline = time.monotonic() + 60
         while n_lines(part) < 9 and time.monotonic() < deadline:
             time.sleep(0.005)
