@@ -7,7 +7,6 @@ the run fails if one of them was skipped, or if no test asked for it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy import kernels
-from llamacy.kernels.cpu import MACHINE
-from llamacy.kernels.levels import Level, levels_of
+from llamacy.kernels.levels import Level
 from tests.support import random_model
+from tests.support.levels import required_levels, tested_levels
 
 pytest_plugins = ["tests.support.encoder_fixtures", "tests.support.hub_fixtures"]
 
@@ -49,9 +48,7 @@ def shared() -> Path:
 # Levels.
 
 
-@pytest.fixture(
-    scope="session", params=levels_of(MACHINE), ids=lambda level: level.name
-)
+@pytest.fixture(scope="session", params=tested_levels(), ids=lambda level: level.name)
 def level(request: pytest.FixtureRequest) -> Level:
     """Each level of this machine's architecture; those it cannot run are skipped."""
     each: Level = request.param
@@ -70,9 +67,8 @@ def selected_level(level: Level, monkeypatch: pytest.MonkeyPatch) -> Level:
 
 def untested_levels(config: pytest.Config) -> list[str]:
     """Return the levels that had to be tested and were not."""
-    required = re.split(r"[\s,]+", os.environ.get("LLAMACY_REQUIRE_LEVELS", ""))
     tested = config.stash.get(TESTED, set())
-    return [name for name in required if name and name not in tested]
+    return [name for name in required_levels() if name not in tested]
 
 
 @pytest.hookimpl(optionalhook=True)
