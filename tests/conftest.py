@@ -45,6 +45,18 @@ def shared() -> Path:
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Leave a file's tests to one worker of pytest-xdist, which has what they share.
+
+    Models, packed matrices and the reference's results are then made once, and not by
+    each worker.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    return LoadFileScheduling(config, log) if config.option.dist == "load" else None
+
+
 # Levels.
 
 
