@@ -50,11 +50,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Leave a file's tests to one worker of pytest-xdist, which has what they share.
 
     Models, packed matrices and the reference's results are then made once, and not by
-    each worker.
+    each worker; and so is the cluster of all tests of Ray.
     """
     from xdist.scheduler import LoadFileScheduling
 
-    return LoadFileScheduling(config, log) if config.option.dist == "load" else None
+    class Files(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            folder = "tests/integrations/ray"
+            return folder if file.startswith(folder) else file
+
+    return Files(config, log) if config.option.dist == "load" else None
 
 
 # Levels.
