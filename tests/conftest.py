@@ -7,7 +7,6 @@ the run fails if one of them was skipped, or if no test asked for it.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy import kernels
-from llamacy.kernels.cpu import MACHINE
-from llamacy.kernels.levels import Level, levels_of
+from llamacy.kernels.levels import Level
 from tests.support import random_model
+from tests.support.levels import required_levels, tested_levels
 
 pytest_plugins = ["tests.support.encoder_fixtures", "tests.support.hub_fixtures"]
 
@@ -46,12 +45,28 @@ def shared() -> Path:
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Leave a file's tests to one worker of pytest-xdist, which has what they share.
+
+    Models, packed matrices and the reference's results are then made once, and not by
+    each worker; and so is the cluster of all tests of Ray.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            folder = "tests/integrations/ray"
+            return folder if file.startswith(folder) else file
+
+    return Files(config, log) if config.option.dist == "load" else None
+
+
 # Levels.
 
 
-@pytest.fixture(
-    scope="session", params=levels_of(MACHINE), ids=lambda level: level.name
-)
+@pytest.fixture(scope="session", params=tested_levels(), ids=lambda level: level.name)
 def level(request: pytest.FixtureRequest) -> Level:
     """Each level of this machine's architecture; those it cannot run are skipped."""
     each: Level = request.param
@@ -70,9 +85,8 @@ def selected_level(level: Level, monkeypatch: pytest.MonkeyPatch) -> Level:
 
 def untested_levels(config: pytest.Config) -> list[str]:
     """Return the levels that had to be tested and were not."""
-    required = re.split(r"[\s,]+", os.environ.get("LLAMACY_REQUIRE_LEVELS", ""))
     tested = config.stash.get(TESTED, set())
-    return [name for name in required if name and name not in tested]
+    return [name for name in required_levels() if name not in tested]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -54,7 +54,7 @@ MODELS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def make_model(
     tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Callable[..., Path],
@@ -73,9 +73,9 @@ def make_model(
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wanted(make_model: Callable[..., Path]) -> Callable[[str], tuple[Path, Array]]:
-    """Return a model and its rows by the reference, computed once."""
+    """Return a model and its rows by the reference, computed once for all levels."""
 
     @cache
     def of(name: str) -> tuple[Path, Array]:

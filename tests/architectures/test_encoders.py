@@ -55,7 +55,7 @@ OF_ALL = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def make(
     tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Callable[..., Path],
@@ -78,11 +78,11 @@ def make(
     return tensors_of
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wanted(
     make: Callable[[str], tuple[Tensors, Write]],
 ) -> Callable[[str], tuple[Path, Array]]:
-    """Return a model and its rows by the reference, computed once."""
+    """Return a model and its rows by the reference, computed once for all levels."""
 
     @cache
     def of(name: str) -> tuple[Path, Array]:

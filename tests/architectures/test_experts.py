@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from llamacy.formats.gguf.file import open_gguf
 from tests.support.forward_passes import logits
 from tests.support.model_shapes import model_shapes
 
-Tensors = dict[str, NDArray[np.float32]]
+Array = NDArray[np.float32]
+Tensors = dict[str, Array]
 Write = Callable[..., Path]
+Reference = Callable[..., tuple[Path, Array]]
 
 # Keys of each family's file, in addition to those of a tiny LLaMA.
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -48,9 +51,9 @@ MAY_BE_DENSE = {"llama", "granitemoe", "granite_swa"}
 EXPERTS = {"expert_count": 5, "expert_used_count": 2}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model(
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Write,
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
@@ -64,13 +67,26 @@ def make_model(
         **keys: Any,
     ) -> Path:
         metadata = llama_metadata(family, **EXPERTS | FAMILIES[family] | keys)
-        shapes = model_shapes(write_gguf, tmp_path, metadata)
+        folder = tmp_path_factory.mktemp(family)
+        shapes = model_shapes(write_gguf, folder, metadata)
         tensors = random_tensors(shapes.items())
         if change is not None:
             change(metadata, tensors)
-        return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
+        return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reference(make_model: Callable[..., Path]) -> Reference:
+    """Return a model and its logits by the reference, computed once for all levels."""
+
+    @cache
+    def of(family: str, type_name: str = "F32") -> tuple[Path, Array]:
+        path = make_model(family, type_name=type_name)
+        return path, logits(path, "reference")
+
+    return of
 
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -79,10 +95,9 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.usefixtures("selected_level")
 @each_family
 def test_plan_and_reference_agree_on_mixtures(
-    make_model: Callable[..., Path], family: str
+    reference: Reference, family: str
 ) -> None:
-    path = make_model(family)
-    want = logits(path, "reference")
+    path, want = reference(family)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     assert want.std() > 0.1
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
@@ -92,11 +107,10 @@ def test_plan_and_reference_agree_on_mixtures(
 @pytest.mark.parametrize("type_name", ["Q8_0", "MXFP4"])
 @each_family
 def test_plan_and_reference_agree_on_quantised_experts(
-    make_model: Callable[..., Path], family: str, type_name: str
+    reference: Reference, family: str, type_name: str
 ) -> None:
     """On most rows; a few choose another expert because two scores are nearly equal."""
-    path = make_model(family, type_name=type_name)
-    want = logits(path, "reference")
+    path, want = reference(family, type_name)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     errors = np.sqrt(np.mean((got - want) ** 2, axis=1))
     assert np.median(errors) <= 0.05 * want.std()

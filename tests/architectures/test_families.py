@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,10 +26,11 @@ from tests.support.model_shapes import model_shapes
 Array = NDArray[np.float32]
 Tensors = dict[str, Array]
 Make = Callable[..., Path]
+Reference = Callable[..., tuple[Path, Array]]
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def make_model(
     tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Callable[..., Path],
@@ -78,16 +80,14 @@ def logits(path: Path, kind: Any, is_long: bool = True, **options: Any) -> Array
     return np.concatenate(parts)
 
 
-@pytest.fixture(scope="module")
-def reference(make_model: Make) -> Callable[[str], tuple[Path, Array]]:
-    """Return a model in float32 and its logits by the reference, computed once."""
-    made: dict[str, tuple[Path, Array]] = {}
+@pytest.fixture(scope="session")
+def reference(make_model: Make) -> Reference:
+    """Return a model and its logits by the reference, computed once for all levels."""
 
-    def of(name: str) -> tuple[Path, Array]:
-        if name not in made:
-            path = make_model(name)
-            made[name] = path, logits(path, "reference")
-        return made[name]
+    @cache
+    def of(name: str, type_name: str = "F32") -> tuple[Path, Array]:
+        path = make_model(name, type_name=type_name)
+        return path, logits(path, "reference")
 
     return of
 
@@ -95,7 +95,7 @@ def reference(make_model: Make) -> Callable[[str], tuple[Path, Array]]:
 @pytest.mark.usefixtures("selected_level")
 @each_model
 def test_plan_and_reference_agree_on_every_family(
-    reference: Callable[[str], tuple[Path, Array]], name: str
+    reference: Reference, name: str
 ) -> None:
     path, want = reference(name)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
@@ -112,10 +112,9 @@ def test_plan_and_reference_agree_on_every_family(
     ],
 )
 def test_plan_and_reference_agree_on_quantised_weights(
-    make_model: Make, name: str
+    reference: Reference, name: str
 ) -> None:
-    path = make_model(name, type_name="Q8_0")
-    want = logits(path, "reference")
+    path, want = reference(name, "Q8_0")
     got = logits(path, "plan", n_threads=2)
     assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
 
@@ -131,10 +130,11 @@ def test_plan_and_reference_agree_on_quantised_weights(
     ],
 )
 def test_logits_do_not_depend_on_the_rest_of_the_batch(
-    make_model: Make, name: str
+    reference: Reference, name: str
 ) -> None:
     """A prompt is read at once, in pieces, and beside another one."""
-    plan, n_vocab = load(make_model(name), "plan", n_threads=2)
+    path, _ = reference(name)
+    plan, n_vocab = load(path, "plan", n_threads=2)
     rng = np.random.default_rng(1)
     ids, others = (rng.integers(0, n_vocab, 90).tolist() for _ in range(2))
     whole = plan.forward(Batch.of(ids, plan.new_sequence(), "all"))

@@ -111,15 +111,21 @@ def test_a_prompt_leaves_standard_input_to_the_shells_loop(
 ) -> None:
     (tmp_path / "lines").write_text("ba\nbe\n")
     run = f'"{sys.executable}" -m llamacy run "{babble_model}" -n 1 --temp 0'
-    for words in ('"$line"', '-p "$line"', "-f lines"):
+    for words, script in (
+        ('"$line"', "{} < lines"),
+        ('-p "$line"', "cat lines | {}"),
+        ("-f lines", "{} < lines"),
+    ):
         loop = f"while read line; do {run} {words} >/dev/null; echo $line; done"
-        for script in (f"{loop} < lines", f"cat lines | {loop}"):
-            done = subprocess.run(
-                ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True
-            )
-            assert done.stdout.split() == ["ba", "be"]
-            is_noted = "-f - puts it before the prompt" in done.stderr
-            assert is_noted == (words != "-f lines")
+        done = subprocess.run(
+            ["sh", "-c", script.format(loop)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.split() == ["ba", "be"]
+        is_noted = "-f - puts it before the prompt" in done.stderr
+        assert is_noted == (words != "-f lines")
 
 
 def test_a_byte_order_mark_and_carriage_returns_are_no_text(

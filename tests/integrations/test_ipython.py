@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,9 +29,12 @@ def slowly(ids, logits):
 def shell() -> Iterator[InteractiveShell]:
     """IPython as in a terminal, with a model loaded."""
     shell = InteractiveShell.instance()
-    assert shell.run_cell(LOADED).success
-    yield shell
-    shell.run_cell("model.close()")
+    with pytest.MonkeyPatch.context() as patch:
+        # Doctests of this process leave one, and IPython would not set its own.
+        patch.delattr(builtins, "_", raising=False)
+        assert shell.run_cell(LOADED).success
+        yield shell
+        shell.run_cell("model.close()")
     InteractiveShell.clear_instance()
 
 

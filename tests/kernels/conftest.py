@@ -243,6 +243,18 @@ def steps(level: Level) -> Steps:
     return Steps(level)
 
 
+@pytest.fixture
+def kv_type(request: pytest.FixtureRequest, steps: Steps) -> str:
+    """Each type of a cache in turn; rounded ones where a level has bfloat16.
+
+    Elsewhere they are as the others: see `test_only_what_may_be_rounded_is`.
+    """
+    kind: str = request.param
+    if kind.endswith("rounded") and not steps.has_bf16:
+        pytest.skip("nothing is rounded here")
+    return kind
+
+
 @pytest.fixture(scope="session")
 def steps_of() -> Callable[[str], Steps]:
     """Kernels of the level of that name."""

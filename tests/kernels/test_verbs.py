@@ -37,6 +37,16 @@ NOT_OF_SCALAR = {"i_bytes", *ABOUT, *of_arm.CASES}
 CASES = of_floats.CASES | of_integers.CASES | of_bf16.CASES | of_arm.CASES
 
 
+# Emulations too, beside the levels that they emulate.
+each_level = pytest.mark.parametrize(
+    "level",
+    levels_of(MACHINE),
+    ids=lambda level: level.name,
+    indirect=True,
+    scope="session",
+)
+
+
 @pytest.fixture(scope="module")
 def verbs(level: Level) -> Verbs:
     return Verbs(level.name)
@@ -45,6 +55,13 @@ def verbs(level: Level) -> Verbs:
 @cache
 def scalar() -> Verbs:
     return Verbs("scalar")
+
+
+@cache
+def results_of_scalar(name: str) -> list[tuple[Case, Array]]:
+    """Return the calls of a verb, and what scalar.h makes of them."""
+    with np.errstate(all="ignore"):
+        return [(case, run(scalar(), name, case)) for case in CASES[name](scalar())]
 
 
 def run(verbs: Verbs, name: str, case: Case) -> Array:
@@ -72,6 +89,7 @@ def assert_same(got: Array, want: Array, name: str, case: Case) -> None:
         raise
 
 
+@each_level
 @pytest.mark.parametrize("name", CASES)
 def test_each_verb_is_what_verbs_h_says(verbs: Verbs, name: str) -> None:
     if name not in verbs.names:
@@ -89,6 +107,7 @@ def test_each_verb_is_what_verbs_h_says(verbs: Verbs, name: str) -> None:
             assert_same(got, case.expected, name, case)
 
 
+@each_level
 @pytest.mark.parametrize(
     "name",
     [each for each in CASES if each[:2] in ("f_", "i_") and each not in NOT_OF_SCALAR],
@@ -96,18 +115,18 @@ def test_each_verb_is_what_verbs_h_says(verbs: Verbs, name: str) -> None:
 def test_each_verb_is_that_of_scalar_h(verbs: Verbs, level: Level, name: str) -> None:
     if level.name == "scalar":
         pytest.skip("scalar.h itself")
-    with np.errstate(all="ignore"):
-        cases = list(CASES[name](scalar()))
-    for case in cases:
+    for case, want in results_of_scalar(name):
         if name == "i_dots" and verbs.byte_zero and case.n[3] == 8:
             continue  # signed codes are moved by BYTE_ZERO there, and not here
-        assert_same(run(verbs, name, case), run(scalar(), name, case), name, case)
+        assert_same(run(verbs, name, case), want, name, case)
 
 
+@each_level
 def test_no_verb_is_without_a_test(verbs: Verbs) -> None:
     assert set(verbs.names) <= set(CASES)
 
 
+@each_level
 def test_levels_of_bf16_have_its_verbs(verbs: Verbs, level: Level) -> None:
     """Other tests ask a level's verbs whether it rounds; these levels must."""
     if level.name not in ("avx512_bf16", "amx", "amx_emulated", "neon_i8mm"):
@@ -116,6 +135,7 @@ def test_levels_of_bf16_have_its_verbs(verbs: Verbs, level: Level) -> None:
     assert ("T_DOT" in verbs.names) == level.name.startswith("amx")
 
 
+@each_level
 def test_every_level_has_the_verbs_of_scalar_h(verbs: Verbs) -> None:
     assert set(scalar().names) <= set(verbs.names)
 

@@ -59,13 +59,13 @@ def share_right(model: llamacy.Model) -> float:
     return n_right / len(TASKS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def demo() -> Iterator[llamacy.Model]:
     with llamacy.load("demo") as model:
         yield model
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def true_perplexity(demo: llamacy.Model) -> float:
     """The perplexity by the reference executor, in float32."""
     with open_gguf(locate("demo")) as file:
@@ -116,14 +116,14 @@ class TestEveryLevel:
             assert share_right(model) >= 0.9
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def f16(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "F16.gguf"
     llamacy.quantize(locate("demo"), path, "F16")
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def f16_perplexity(f16: Path) -> float:
     with llamacy.load(f16) as model:
         found: float = evaluate.perplexity(model, STORIES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -316,34 +318,46 @@ SIZES: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
-def oracle(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Path, Array]:
+@pytest.fixture(scope="session")
+def make_oracle(tmp_path_factory: Any) -> Callable[[str], tuple[Path, Array]]:
+    """Make a case's model once: tests come in the order of levels, not of cases."""
+    return cache(lambda name: saved_model(name, tmp_path_factory.mktemp("oracle")))
+
+
+@pytest.fixture(params=CASES, ids=str)
+def oracle(
+    request: pytest.FixtureRequest, make_oracle: Callable[[str], tuple[Path, Array]]
+) -> tuple[Path, Array]:
     """A GGUF file, and the logits that transformers computes for `tokens()`.
 
     The folder of the same name beside it contains the model as transformers saves it.
     """
+    return make_oracle(request.param)
+
+
+def saved_model(name: str, folder: Path) -> tuple[Path, Array]:
     torch.manual_seed(0)
-    family, changes = CASES[request.param]
+    family, changes = CASES[name]
     config = getattr(transformers, f"{family}Config")(**SIZES | changes)
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith(SMALL) or "norm" in name:
+        for key, parameter in model.named_parameters():
+            if key.endswith(SMALL) or "norm" in key:
                 parameter.add_(0.1 * torch.randn_like(parameter))
-            if name.endswith("q_norm.weight") and family == "Gemma4Text":
+            if key.endswith("q_norm.weight") and family == "Gemma4Text":
                 parameter.mul_(0.3)  # scores are not scaled
-            if name.endswith(("router.scale", "per_expert_scale")):
+            if key.endswith(("router.scale", "per_expert_scale")):
                 parameter.add_(0.2 * torch.randn_like(parameter))
-        for name, buffer in model.named_buffers():
-            if name.endswith("correction_bias"):
+        for key, buffer in model.named_buffers():
+            if key.endswith("correction_bias"):
                 buffer.add_(0.1 * torch.randn_like(buffer))
-            if name.endswith("layer_scalar"):
+            if key.endswith("layer_scalar"):
                 buffer.add_(0.2 * torch.randn_like(buffer))
         logits = model(torch.tensor([tokens()])).logits[0].numpy()
-    path = tmp_path_factory.mktemp("oracle") / f"{request.param}.gguf"
+    path = folder / f"{name}.gguf"
     transformers_gguf.write(path, config, model)
     # the embedding of a tied model and its layers are in separate files
-    shard = "100KB" if "tied" in request.param else "1GB"
+    shard = "100KB" if "tied" in name else "1GB"
     model.save_pretrained(path.with_suffix(""), max_shard_size=shard)
     return path, logits
 
@@ -373,7 +387,7 @@ def test_a_folder_gives_the_logits_of_transformers(oracle: tuple[Path, Array]) -
 
 
 def test_a_converted_folder_gives_the_same_logits(
-    oracle: tuple[Path, Array], tmp_path: Path, selected_level: Level
+    oracle: tuple[Path, Array], tmp_path: Path
 ) -> None:
     path, want = oracle
     folder, converted = path.with_suffix(""), tmp_path / path.name

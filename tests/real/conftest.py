@@ -13,9 +13,8 @@ import pytest
 
 import llamacy
 from llamacy import kernels
-from llamacy.kernels.cpu import MACHINE
-from llamacy.kernels.levels import levels_of
 from tests.support import real_models
+from tests.support.levels import tested_levels
 
 HERE = Path(__file__).parent
 
@@ -53,7 +52,7 @@ def loaded() -> Iterator[LoadedModels]:
         def each_level(name: str) -> Mapping[str, llamacy.Model]:
             path = real_models.fetched(real_models.MODELS[name])
             models: dict[str, llamacy.Model] = {}
-            for level in levels_of(MACHINE):
+            for level in tested_levels():
                 if kernels.lacking(level) is None:
                     with pytest.MonkeyPatch.context() as patch:
                         patch.setattr(kernels, "selected", lambda level=level: level)

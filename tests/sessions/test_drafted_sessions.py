@@ -18,6 +18,7 @@ from llamacy.model.model import Model
 from llamacy.sessions.session import Session
 from tests.support import recurrent_model
 from tests.support.drafted import drafting, foretelling, wrong_at_random
+from tests.support.levels import rows_alone
 
 FAMILIES = ("llama", *recurrent_model.KEYS)
 
@@ -37,7 +38,8 @@ def model(
         path = recurrent_model.write(
             folder, write_gguf, llama_metadata, random_tensors, request.param
         )
-    with llamacy.load(path, n_ctx=160, n_threads=1) as model:
+    # drafted tokens are rows of the passes that check them
+    with rows_alone(), llamacy.load(path, n_ctx=160, n_threads=1) as model:
         yield model
 
 

@@ -87,21 +87,28 @@ def divergences(
         part = ids[begin : begin + N_PART]
         following = np.array(ids[begin + 1 : begin + N_PART + 1])
         wanted = log_softmax(base(part))
-        note(found["base"], wanted, wanted, following)
+        shares = np.exp(wanted)
+        note(found["base"], shares, wanted, wanted, following)
         for name, (engine, n_read) in engines.items():
             if begin < n_read:
-                note(found[name], wanted, log_softmax(engine(part)), following)
+                rows = log_softmax(engine(part))
+                note(found[name], shares, wanted, rows, following)
     return found
 
 
 def note(
-    target: Divergence, wanted: Floats, rows: Floats, following: NDArray[np.int64]
+    target: Divergence,
+    shares: Floats,
+    wanted: Floats,
+    rows: Floats,
+    following: NDArray[np.int64],
 ) -> None:
     """Add the figures of some predictions: logarithms of probabilities, (n, n_vocab).
 
-    `following` are the tokens that come after them, which may lack the last one.
+    `shares` are the probabilities that are wanted, and `following` the tokens that come
+    after, which may lack the last one.
     """
-    terms = np.exp(wanted) * (wanted - rows)
+    terms = shares * (wanted - rows)
     target.kld += terms.sum(axis=1, dtype=np.float64).tolist()
     n = len(following)
     target.nll += (-rows[np.arange(n), following]).tolist()

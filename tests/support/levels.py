@@ -1,14 +1,38 @@
-"""The level for tests whose results must not depend on the company of a text."""
+"""The levels to test at, and the one where results do not depend on other texts."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from llamacy import kernels
-from llamacy.kernels.levels import Level
+from llamacy.kernels.cpu import MACHINE
+from llamacy.kernels.levels import Level, levels_of
+
+
+def required_levels() -> list[str]:
+    """Return the levels that `LLAMACY_REQUIRE_LEVELS` names."""
+    return re.findall(r"[^\s,]+", os.environ.get("LLAMACY_REQUIRE_LEVELS", ""))
+
+
+def tested_levels() -> tuple[Level, ...]:
+    """Return this machine's levels, but no emulation of one that it can run.
+
+    An emulation differs from that level in verbs alone, and `test_verbs.py` tests those
+    of all levels. `LLAMACY_REQUIRE_LEVELS` brings an emulation back.
+    """
+    usable = {level.name for level in kernels.available()}
+    return tuple(
+        level
+        for level in levels_of(MACHINE)
+        if not level.emulated
+        or level.name.removesuffix("_emulated") not in usable
+        or level.name in required_levels()
+    )
 
 
 def level_of_rows_alone() -> Level:
