@@ -43,12 +43,18 @@ INLINE uint8_t *row_tile(const void *prepared, int k, int m, int row, int u) {
     return (uint8_t *)prepared + (size_t)tile * TILE_BYTES;
 }
 
-/* One row of the m of x into its tiles. */
-static void round_row(const float *x, int k, int m, void *prepared, int row) {
-    for (int u = 0; u < k / UNIT_COLS; u++) {
-        uint8_t *to = row_tile(prepared, k, m, row, u) + row % STRIP_ROWS * 64;
-        vi rounded = b_join(f_load(x + u * UNIT_COLS), f_load(x + u * UNIT_COLS + 16));
-        memcpy(to, &rounded, sizeof rounded);
+/* Rows begin .. end of the m of x into their tiles, 16 at a time: those of a tile lie side by side. */
+static void round_rows(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end) {
+    for (int row = begin, after; row < end; row = after) {
+        after = row - row % STRIP_ROWS + STRIP_ROWS < end ? row - row % STRIP_ROWS + STRIP_ROWS : end;
+        for (int u = 0; u < k / UNIT_COLS; u++) {
+            uint8_t *to = row_tile(prepared, k, m, row, u) + row % STRIP_ROWS * 64;
+            for (int i = row; i < after; i++, to += 64) {
+                const float *from = x + (size_t)i * ldx + u * UNIT_COLS;
+                const vi rounded = b_join(f_load(from), f_load(from + 16));
+                memcpy(to, &rounded, sizeof rounded);
+            }
+        }
     }
 }
 
