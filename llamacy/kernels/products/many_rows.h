@@ -18,7 +18,7 @@
  *
  * The level decides how a slice is unpacked and multiplied: many_rows_dots.h by the dot
  * products of few_rows.h, many_rows_tiles.h on matrix registers. Each defines SLICE_PANELS,
- * slice_weights, wants_many(), unpack_slice() and multiply_slice().
+ * many_scratch, wants_many() and multiply_many().
  */
 #ifndef LLAMACY_MANY_ROWS_H
 #define LLAMACY_MANY_ROWS_H
@@ -45,30 +45,5 @@ typedef float strip_sums[STRIP_ROWS][PANEL_ROWS];
 #else
 #include "products/many_rows_dots.h"
 #endif
-
-typedef struct {
-    slice_weights weights[SLICE_PANELS];
-    strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
-} many_scratch;
-
-static void unpack_panels(const panel_list *panels, const slice *at, slice_weights *weights) {
-    for (int i = 0; i < SLICE_PANELS && at->first_panel + i < panels->n_panels; i++) {
-        const int panel = at->first_panel + i;
-        if (panels->w[panel]) unpack_slice(panels->w[panel], panels->panel[panel], at, &weights[i]);
-    }
-}
-
-/* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
-static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
-    const int units = (int)(a->w.k / UNIT_COLS);
-    for (int unit = 0; unit < units; unit += SLICE_UNITS) {
-        const int n_units = units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS;
-        for (int panel = 0; panel < panels->n_panels; panel += SLICE_PANELS) {
-            const slice at = {unit, n_units, first_row, n_rows, panel};
-            unpack_panels(panels, &at, s->weights);
-            multiply_slice(panels, a, &at, s->weights, s->sums);
-        }
-    }
-}
 
 #endif

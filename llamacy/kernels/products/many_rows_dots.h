@@ -222,4 +222,21 @@ static void multiply_slice(const panel_list *panels, const linear_args *a, const
     }
 }
 
+typedef struct {
+    slice_weights weights[SLICE_PANELS];
+    strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
+} many_scratch;
+
+/* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
+static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
+    const int units = (int)(a->w.k / UNIT_COLS);
+    for (int unit = 0; unit < units; unit += SLICE_UNITS) {
+        const int n_units = units - unit < SLICE_UNITS ? units - unit : SLICE_UNITS;
+        const slice at = {unit, n_units, first_row, n_rows, 0};
+        for (int i = 0; i < panels->n_panels; i++)
+            if (panels->w[i]) unpack_slice(panels->w[i], panels->panel[i], &at, &s->weights[i]);
+        multiply_slice(panels, a, &at, s->weights, s->sums);
+    }
+}
+
 #endif

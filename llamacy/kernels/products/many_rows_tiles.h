@@ -2,7 +2,8 @@
  *
  * Weights are unpacked to tiles, a slice of 4 panels at a time, which stays in the L1 cache while
  * all strips of rows pass by. A tile of x meets 4 of them: 4 products for 5 loads, one of them
- * from the L2 cache.
+ * from the L2 cache. After each strip some tiles of the next 4 panels are unpacked: spread so, they
+ * leave time to fetch what they are unpacked from.
  *
  *                    panels j   j+1   j+2   j+3
  *                  +----------------------------
@@ -43,12 +44,18 @@ INLINE uint8_t *row_tile(const void *prepared, int k, int m, int row, int u) {
     return (uint8_t *)prepared + (size_t)tile * TILE_BYTES;
 }
 
-/* One row of the m of x into its tiles. */
-static void round_row(const float *x, int k, int m, void *prepared, int row) {
-    for (int u = 0; u < k / UNIT_COLS; u++) {
-        uint8_t *to = row_tile(prepared, k, m, row, u) + row % STRIP_ROWS * 64;
-        vi rounded = b_join(f_load(x + u * UNIT_COLS), f_load(x + u * UNIT_COLS + 16));
-        memcpy(to, &rounded, sizeof rounded);
+/* Rows begin .. end of the m of x into their tiles, 16 at a time: those of a tile lie side by side. */
+static void round_rows(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end) {
+    for (int row = begin, after; row < end; row = after) {
+        after = row - row % STRIP_ROWS + STRIP_ROWS < end ? row - row % STRIP_ROWS + STRIP_ROWS : end;
+        for (int u = 0; u < k / UNIT_COLS; u++) {
+            uint8_t *to = row_tile(prepared, k, m, row, u) + row % STRIP_ROWS * 64;
+            for (int i = row; i < after; i++, to += 64) {
+                const float *from = x + (size_t)i * ldx + u * UNIT_COLS;
+                const vi rounded = b_join(f_load(from), f_load(from + 16));
+                memcpy(to, &rounded, sizeof rounded);
+            }
+        }
     }
 }
 
@@ -89,18 +96,37 @@ INLINE void unpack_float_tile(pack_type type, const uint8_t *codes, size_t u, ui
     }
 }
 
-static void unpack_slice(const packed_matrix *w, int64_t panel, const slice *at, slice_weights *to) {
+INLINE void unpack_tile_of(pack_type type, const packed_matrix *w, int64_t panel, size_t unit, uint8_t *tile) {
+    if (is_float_pack(type)) unpack_float_tile(type, panel_of(w, panel), unit, tile);
+    else unpack_quant_tile(type, find_unit(type, w, panel, unit), tile);
+}
+
+static void unpack_tile(const packed_matrix *w, int64_t panel, size_t unit, uint8_t *tile) {
     switch (w->type) {
-#define UNPACK(type)                                                                                             \
-    case PACK_##type:                                                                                            \
-        for (int i = 0; i < at->n_units; i++)                                                                    \
-            if (is_float_pack(PACK_##type))                                                                      \
-                unpack_float_tile(PACK_##type, panel_of(w, panel), (size_t)(at->unit + i), (*to)[i]);            \
-            else                                                                                                 \
-                unpack_quant_tile(PACK_##type, find_unit(PACK_##type, w, panel, (size_t)(at->unit + i)), (*to)[i]); \
-        break;
+#define UNPACK(type) case PACK_##type: unpack_tile_of(PACK_##type, w, panel, unit, tile); break;
         EACH_PACK_TYPE(UNPACK)
     default: break;
+    }
+}
+
+/* Fetch the bytes that unit `unit` of panel i of the list is unpacked from. Its scales lie elsewhere in its block,
+ * of which each unit fetches a part. */
+static void fetch_unit(const panel_list *panels, int i, size_t unit) {
+    const packed_matrix *w = panels->w[i];
+    if (!w) return;
+    const size_t units = (size_t)w->k / UNIT_COLS, end = (unit + 1) * w->panel / units;
+    const uint8_t *panel = panel_of(w, panels->panel[i]);
+    for (size_t at = unit * w->panel / units; at < end; at += 64) PREFETCH_L2(panel + at);
+}
+
+/* Tiles begin .. end of a slice of 4 panels. Each fetches the weights of the same unit a panel further. */
+static void unpack_tiles(const panel_list *panels, const slice *at, int begin, int end, slice_weights *to) {
+    for (int t = begin; t < end; t++) {
+        const int i = t / at->n_units, u = t % at->n_units, panel = at->first_panel + i;
+        if (panel >= panels->n_panels) return;
+        const packed_matrix *w = panels->w[panel];
+        if (w) unpack_tile(w, panels->panel[panel], (size_t)(at->unit + u), to[i][u]);
+        if (panel + 1 < panels->n_panels) fetch_unit(panels, panel + 1, (size_t)(at->unit + u));
     }
 }
 
@@ -110,13 +136,20 @@ typedef struct {
     const slice_weights *weights;
     int n_units, is_first;        /* first: sums begin with it */
     strip_sums *sums, *last_sums; /* last: of the strip before, still in registers, or NULL */
+    const uint8_t *next_sums;     /* of the strip that follows */
 } strip_product;
 
-/* A tile of x is fetched into the L1 cache so far ahead of its use. */
-enum { X_AHEAD = 2 * TILE_BYTES };
-INLINE void fetch_half(const uint8_t *x) {
-    UNROLL for (int line = 0; line < TILE_BYTES / 2; line += 64) PREFETCH(x + line);
+INLINE void fetch_lines(const uint8_t *p, int n) {
+    UNROLL for (int line = 0; line < n; line++) PREFETCH(p + 64 * line);
 }
+
+/* Products of a strip fetch into the L1 cache: two of each unit half a tile of x, so far ahead of its use, and the
+ * other two some lines of the next strip's sums. */
+enum {
+    X_AHEAD = 2 * TILE_BYTES,
+    HALF_LINES = TILE_BYTES / 2 / 64,
+    SUMS_LINES = (SLICE_PANELS * TILE_BYTES / 64 / 2 + SLICE_UNITS - 2) / (SLICE_UNITS - 1),
+};
 
 /* A tile of x times one of a panel. */
 #define TIMES_PANEL(sum, p, i, u)             \
@@ -139,7 +172,7 @@ INLINE void fetch_half(const uint8_t *x) {
  * from looking further ahead. */
 #define STRIP_KERNEL(name, s0, s1, s2, s3, t2, t3)                             \
     INLINE void name(const strip_product *p) {                                 \
-        const uint8_t *x = p->x;                                               \
+        const uint8_t *x = p->x, *next_sums = p->next_sums;                    \
         T_LOAD(4, x, 64);                                                      \
         BEGIN_SUM(s0, p, 0); TIMES_PANEL(s0, p, 0, 0);                         \
         BEGIN_SUM(s1, p, 1); TIMES_PANEL(s1, p, 1, 0);                         \
@@ -153,11 +186,14 @@ INLINE void fetch_half(const uint8_t *x) {
             x += TILE_BYTES;                                                   \
             T_LOAD(4, x, 64);                                                  \
             TIMES_PANEL(s0, p, 0, u);                                          \
-            fetch_half(x + X_AHEAD);                                           \
+            fetch_lines(x + X_AHEAD, HALF_LINES);                              \
             TIMES_PANEL(s1, p, 1, u);                                          \
-            fetch_half(x + X_AHEAD + TILE_BYTES / 2);                          \
+            fetch_lines(x + X_AHEAD + TILE_BYTES / 2, HALF_LINES);             \
             TIMES_PANEL(s2, p, 2, u);                                          \
+            fetch_lines(next_sums, SUMS_LINES);                                \
             TIMES_PANEL(s3, p, 3, u);                                          \
+            fetch_lines(next_sums + 64 * SUMS_LINES, SUMS_LINES);              \
+            next_sums += 2 * 64 * SUMS_LINES;                                  \
         }                                                                      \
     }
 /* Three pairs of registers: a strip's sums take two of them, and the next strip begins with the third. */
@@ -165,25 +201,68 @@ STRIP_KERNEL(strip_in_0123, 0, 1, 2, 3, 6, 7)
 STRIP_KERNEL(strip_in_6701, 6, 7, 0, 1, 2, 3)
 STRIP_KERNEL(strip_in_2367, 2, 3, 6, 7, 0, 1)
 
+static void end_last_strip(const strip_product *p, int n_strips) {
+    switch (n_strips % 3) {
+    case 1: END_SUM(0, p, 0); END_SUM(1, p, 1); END_SUM(2, p, 2); END_SUM(3, p, 3); break;
+    case 2: END_SUM(6, p, 0); END_SUM(7, p, 1); END_SUM(0, p, 2); END_SUM(1, p, 3); break;
+    default: END_SUM(2, p, 0); END_SUM(3, p, 1); END_SUM(6, p, 2); END_SUM(7, p, 3);
+    }
+}
+
+/* sums += products of a slice of 4 panels with all strips, between which the slice after it is unpacked. */
 static void multiply_slice(const panel_list *panels, const linear_args *a, const slice *at,
-                           const slice_weights *weights, strip_sums (*sums)[MANY_PANELS]) {
-    (void)panels;
-    const int n_strips = (at->n_rows + STRIP_ROWS - 1) / STRIP_ROWS;
+                           const slice_weights *weights, const slice *next, slice_weights *next_weights,
+                           strip_sums (*sums)[MANY_PANELS]) {
+    const int n_strips = (at->n_rows + STRIP_ROWS - 1) / STRIP_ROWS, n_tiles = SLICE_PANELS * next->n_units;
     strip_product p = {.weights = weights, .n_units = at->n_units, .is_first = at->unit == 0};
     for (int strip = 0; strip < n_strips; strip++) {
+        const int is_last = strip == n_strips - 1;
         p.x = row_tile(a->prepared, (int)a->w.k, a->m, at->first_row + strip * STRIP_ROWS, at->unit);
         p.sums = sums[strip] + at->first_panel;
+        p.next_sums = (const uint8_t *)(is_last ? sums[0] + next->first_panel : sums[strip + 1] + at->first_panel);
         switch (strip % 3) {
         case 0: strip_in_0123(&p); break;
         case 1: strip_in_6701(&p); break;
         default: strip_in_2367(&p);
         }
         p.last_sums = p.sums;
+        unpack_tiles(panels, next, n_tiles * strip / n_strips, n_tiles * (strip + 1) / n_strips, next_weights);
     }
-    switch (n_strips % 3) {
-    case 1: END_SUM(0, &p, 0); END_SUM(1, &p, 1); END_SUM(2, &p, 2); END_SUM(3, &p, 3); break;
-    case 2: END_SUM(6, &p, 0); END_SUM(7, &p, 1); END_SUM(0, &p, 2); END_SUM(1, &p, 3); break;
-    default: END_SUM(2, &p, 0); END_SUM(3, &p, 1); END_SUM(6, &p, 2); END_SUM(7, &p, 3);
+    end_last_strip(&p, n_strips);
+}
+
+typedef struct {
+    slice_weights weights[2][SLICE_PANELS];
+    strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
+} many_scratch;
+
+/* The slice of K from `unit` on, which has no units past the end. */
+INLINE void begin_slice(slice *at, int unit, int units) {
+    const int rest = units - unit;
+    at->unit = unit;
+    at->n_units = rest < SLICE_UNITS ? rest : SLICE_UNITS;
+}
+
+/* The slice after `at`: of the next 4 panels, or of the first 4 and the next columns. */
+static slice slice_after(slice at, int n_panels, int units) {
+    at.first_panel += SLICE_PANELS;
+    if (at.first_panel >= n_panels) {
+        at.first_panel = 0;
+        begin_slice(&at, at.unit + at.n_units, units);
+    }
+    return at;
+}
+
+/* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
+static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
+    const int units = (int)(a->w.k / UNIT_COLS);
+    slice at = {.first_row = first_row, .n_rows = n_rows};
+    begin_slice(&at, 0, units);
+    unpack_tiles(panels, &at, 0, SLICE_PANELS * at.n_units, s->weights[0]);
+    for (int turn = 0; at.n_units > 0; turn = 1 - turn) {
+        const slice next = slice_after(at, panels->n_panels, units);
+        multiply_slice(panels, a, &at, s->weights[turn], &next, s->weights[1 - turn], s->sums);
+        at = next;
     }
 }
 

@@ -9,8 +9,9 @@ cdef extern from "products/many_rows.h":
     void t_end() noexcept nogil
     bint reads_tiles(const packed_matrix* w) noexcept nogil
     size_t tiles_bytes(int k, int m) noexcept nogil
-    void round_row(
-        const float* x, int k, int m, void* prepared, int row) noexcept nogil
+    void round_rows(
+        const float* x, size_t ldx, int k, int m, void* prepared, int begin, int end
+    ) noexcept nogil
 
 
 cdef int tiles_digits_read(const packed_matrix* w) noexcept nogil:
@@ -23,12 +24,10 @@ cdef void prepare_tiles(
     const float* x, size_t ldx, int k, int m, int n_digits, void* prepared,
     int begin, int end,
 ) noexcept nogil:
-    cdef int row
     if m < TILES_MIN_ROWS:
         quantize(x, ldx, k, m, n_digits, prepared, begin, end)
-        return
-    for row in range(begin, end):
-        round_row(x + row * ldx, k, m, prepared, row)
+    else:
+        round_rows(x, ldx, k, m, prepared, begin, end)
 
 
 cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
