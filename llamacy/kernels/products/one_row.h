@@ -131,6 +131,15 @@ INLINE void multiply_spread(pack_type type, const packed_matrix *w, int64_t pane
 EACH_QUANT_TYPE(ROW_KERNEL)
 static row_kernel *const ROW_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(ROW_NAMED)};
 
+#else
+
+/* Where chunks take several registers, products of a row are bound by them. */
+INLINE int spreads_row(const packed_matrix *w) { (void)w; return 0; }
+
+#endif
+
+#ifdef READS_PAIRS
+
 /* Panels of a run in pairs, half of them apart; returns how many that were. */
 static int multiply_in_pairs(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
                              float *out) {
@@ -142,11 +151,6 @@ static int multiply_in_pairs(const packed_matrix *w, int64_t panel, int n_panels
     return 2 * half;
 }
 
-#else
-
-/* Where chunks take several registers, products of a row are bound by them. */
-INLINE int spreads_row(const packed_matrix *w) { (void)w; return 0; }
-
 #endif
 
 /* out[p][n] of panels panel .. panel + n_panels. */
@@ -154,10 +158,11 @@ static void multiply_panels(const packed_matrix *w, int64_t panel, int n_panels,
                             spread_row *row, float *out) {
     int first = 0;
     (void)row, (void)ahead;
+#ifdef READS_PAIRS
+    if (ahead) first = multiply_in_pairs(w, panel, n_panels, x, ahead, out);
+#endif
 #if DOT_ROWS == 1 && ROWS_MAX > 1
-    if (ahead) {
-        first = multiply_in_pairs(w, panel, n_panels, x, ahead, out);
-    } else if (spreads_row(w)) {
+    if (!ahead && spreads_row(w)) {
         const size_t units = (size_t)w->k / UNIT_COLS;
         spread(x, units, row);
         note_digits(w->type, units, row);

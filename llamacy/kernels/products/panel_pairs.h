@@ -19,7 +19,8 @@ typedef struct { float sums[2][2][STRIP_ROWS * PANEL_ROWS]; } pair_scratch;
 typedef void pair_kernel(const packed_matrix *w, int64_t panel, int64_t other, const activations *x, size_t ahead,
                          float *out, float *other_out);
 
-#if DOT_ROWS == 1 && ROWS_MAX > 1
+#if ROWS_MAX > 1 && !defined(SUMS_BLOCKS)
+#define READS_PAIRS
 
 /* Units of a panel that are multiplied before the other panel's. */
 INLINE size_t units_in_turn(int rows) { return rows <= 4 ? 1 : BLOCK_UNITS; }
@@ -62,15 +63,22 @@ INLINE void multiply_quant_pair(pack_type type, int rows, const packed_matrix *w
         float *const outs[2] = {out, other_out};                                                                  \
         multiply_quant_pair(PACK_##type, rows, w, panels, x, ahead, outs);                                        \
     }
+#if DOT_ROWS == 1
+enum { PAIR_ROWS = STRIP_ROWS - 1 }; /* rows of a product at most: more wait for arithmetic, not for memory */
 #define PAIRS(type) PAIR(type, 1) PAIR(type, 2) PAIR(type, 4) PAIR(type, 8)
 #define PAIR_ROW(type) [PACK_##type] = {pair_##type##_1, pair_##type##_2, pair_##type##_4, pair_##type##_8},
+#else
+enum { PAIR_ROWS = 2 }; /* chunks take several registers, and arithmetic longer */
+#define PAIRS(type) PAIR(type, 1) PAIR(type, 2)
+#define PAIR_ROW(type) [PACK_##type] = {pair_##type##_1, pair_##type##_2},
+#endif
 EACH_QUANT_TYPE(PAIRS)
 
 /* [type][log2(rows)] */
 static pair_kernel *const PAIR_KERNELS[PACK_COUNT][4] = {EACH_QUANT_TYPE(PAIR_ROW)};
 
-/* Whether a product of few rows is multiplied so; a whole strip waits for arithmetic, not for memory. */
-INLINE int reads_pairs(const linear_args *a) { return a->ahead && a->m < STRIP_ROWS && all_quantized(a); }
+/* Whether a product of few rows is multiplied so. */
+INLINE int reads_pairs(const linear_args *a) { return a->ahead && a->m <= PAIR_ROWS && all_quantized(a); }
 
 /* Two panels of `w` times all rows: out and other_out are [m][16]. */
 static void multiply_pair(const packed_matrix *w, int64_t panel, int64_t other, const linear_args *a, float *out,
@@ -84,7 +92,7 @@ static void multiply_pair(const packed_matrix *w, int64_t panel, int64_t other, 
 
 #else
 
-/* Where chunks take several registers, products are bound by them. */
+/* Plain C waits for arithmetic, and on ARM, whose levels sum blocks up, nothing has been measured. */
 INLINE int reads_pairs(const linear_args *a) { (void)a; return 0; }
 INLINE void multiply_pair(const packed_matrix *w, int64_t panel, int64_t other, const linear_args *a, float *out,
                           float *other_out) {
