@@ -78,8 +78,8 @@ def _facts() -> dict[str, Any]:
         # Emulated levels are for tests, and listed only where they were built.
         if not level.emulated or kernels.lacking(level) is None
     ]
-    # Kernels of other levels read a single row's weights in one way on all CPUs.
-    chooses = "avx512f" in kernels.selected().features
+    # Kernels of other levels read the weights of few rows in one way on all CPUs.
+    chooses = "avx2" in kernels.selected().features
     return {
         "version": llamacy.__version__,
         "python": platform.python_version(),

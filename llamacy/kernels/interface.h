@@ -197,7 +197,7 @@ typedef struct {
     const void *prepared; /* the same as prepare() left it: for quantised weights */
     float *y;             /* out, (M, N), rows ldy apart; in/out with EPILOGUE_ADD */
     size_t ldx, ldy;
-    size_t ahead;         /* bytes that a single row's weights are prefetched ahead; 0: by the CPU */
+    size_t ahead;         /* bytes that weights of few rows are prefetched ahead; 0: as the level does */
     int m;
     epilogue form;
 } linear_args;

@@ -133,6 +133,16 @@ cdef extern from "products/few_rows_tiles.h":
         tiles_scratch* scratch, strip_sums* sums) noexcept nogil
 
 
+cdef extern from "products/panel_pairs.h":
+    ctypedef struct pair_scratch:
+        float sums[2][2][256]
+
+    bint reads_pairs(const linear_args* a) noexcept nogil
+    void multiply_pair(
+        const packed_matrix* w, int64_t panel, int64_t other, const linear_args* a,
+        float* out, float* other_out) noexcept nogil
+
+
 cdef extern from "products/one_row.h":
     enum:
         RUN_PANELS
@@ -283,8 +293,8 @@ cdef extern from "levels/verb_calls.h":
 cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
-        sizeof(many_scratch), sizeof(tiles_scratch),
-        sizeof(run_scratch), 2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
+        sizeof(many_scratch), sizeof(tiles_scratch), sizeof(run_scratch),
+        sizeof(pair_scratch), 2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 
 cdef void no_thread_state() noexcept nogil:

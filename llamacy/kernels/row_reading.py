@@ -1,9 +1,9 @@
-"""How the weights of a single row are read: the way that this CPU wants.
+"""How the weights of a single row, or of a few, are read: the way that this CPU wants.
 
 A token generated alone waits for memory. A Zen 4 reads one long stream best, left to
 the CPU's own prefetchers; a Granite Rapids Xeon reads nearly twice as fast if two
-streams are prefetched. One level serves both, so the distance is an argument of
-products. Results are the same bits either way. kernels/README.md, "A single row", has
+streams are prefetched, at `avx2` as well. One level serves both CPUs, so the distance
+is an argument of products. Results are the same bits either way. kernels/README.md has
 the figures.
 """
 

@@ -402,6 +402,44 @@ def test_a_single_row_of_long_panels(
         np.testing.assert_array_equal(steps.linear(x[:1], weight, **each), together[:1])
 
 
+@each_form
+def test_panels_read_in_pairs(
+    steps: Steps, matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch, type_name: str
+) -> None:
+    """Of an even or odd number, with part of a block: as one by one."""
+    k = 800 if type_name in ("Q4_0", "Q8_0") else 768
+    x = activations(15, k)
+    x[:, 5::100] *= 20  # units with two digits, and others
+    for n in (16, 64, 101):
+        weight, weight2 = matrix(type_name, n, k), matrix(type_name, n, k, seed=1)
+        gate: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
+        for m in (1, 2, 3, 4, 5, 8, 11, 15):
+            for options in ({}, gate):
+                monkeypatch.setattr(row_reading, "_selection", lambda: (0, ""))
+                want = steps.linear(x[:m], weight, **options)
+                for ahead in (64, 3072, 1 << 20):
+                    chosen = (ahead, "")
+                    monkeypatch.setattr(row_reading, "_selection", lambda c=chosen: c)
+                    got = steps.linear(x[:m], weight, **options)
+                    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("m", [1, 3, 8])
+def test_pairs_beside_floats(
+    steps: Steps, matrix: MakeMatrix, monkeypatch: pytest.MonkeyPatch, m: int
+) -> None:
+    """Where one matrix of a gated product is quantised, and the other is not."""
+    x = activations(m, 256)
+    weights = matrix("Q4_0", 64, 256), matrix("F16", 64, 256)
+    for weight, weight2 in (weights, weights[::-1]):
+        options: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
+        monkeypatch.setattr(row_reading, "_selection", lambda: (0, ""))
+        want = steps.linear(x, weight, **options)
+        monkeypatch.setattr(row_reading, "_selection", lambda: (3072, ""))
+        got = steps.linear(x, weight, **options)
+        np.testing.assert_array_equal(got, want)
+
+
 @some_types
 @pytest.mark.parametrize("form", ["store", "add", "swiglu", "geglu"])
 def test_threads_make_no_difference(

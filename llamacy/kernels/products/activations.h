@@ -47,6 +47,11 @@ INLINE activations rows_for(const packed_matrix *w, const linear_args *a, int ro
     return at;
 }
 
+/* Whether all weights of a product are quantised. */
+INLINE int all_quantized(const linear_args *a) {
+    return !is_float_pack(a->w.type) && !(is_gated(a->form) && is_float_pack(a->w2.type));
+}
+
 /* Rows, in whole strips, whose quantised activations stay in the L2 cache while panels pass by. */
 INLINE int resident_rows(int k) {
     const size_t row = (size_t)(k / UNIT_COLS) * (sizeof(quant_unit) + sizeof(fine_unit));

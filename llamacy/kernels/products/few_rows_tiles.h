@@ -191,12 +191,8 @@ EACH_FORM(BLOCK_KERNELS_OF)
 /* [form][rows / 4, rounded up, less 1] */
 static block_kernel *const BLOCK_KERNELS[FORM_COUNT][4] = {EACH_FORM(NAME_BLOCK)};
 
-INLINE int is_quantized(const packed_matrix *w) { return !is_float_pack(w->type); }
-
 /* Whether a product of few rows is multiplied here. */
-INLINE int wants_few_tiles(const linear_args *a) {
-    return a->m >= INT8_TILES_MIN_ROWS && is_quantized(&a->w) && (!is_gated(a->form) || is_quantized(&a->w2));
-}
+INLINE int wants_few_tiles(const linear_args *a) { return a->m >= INT8_TILES_MIN_ROWS && all_quantized(a); }
 
 /* Before and after products of m rows. Registers have the rows of a strip, or a few more, which nobody reads. */
 INLINE void begin_few_tiles(int m) { t_begin_int8(m < STRIP_ROWS ? (m + 3) / 4 * 4 : STRIP_ROWS); }

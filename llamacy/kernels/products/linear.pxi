@@ -16,7 +16,7 @@ cdef bint has_many_rows(const linear_args* a) noexcept nogil:
 cdef void linear_few(
     const linear_args* a, int begin, int end, float* out
 ) noexcept nogil:
-    cdef int panel, first, step = resident_rows(<int>a.w.k)
+    cdef int panel, half, first, step = resident_rows(<int>a.w.k)
     if a.m == 1:
         for panel from begin <= panel < end by RUN_PANELS:
             multiply_row(
@@ -25,6 +25,11 @@ cdef void linear_few(
     if wants_few_tiles(a):
         linear_tiles(a, begin, end, <tiles_scratch*>out)
         return
+    if reads_pairs(a):
+        half = (end - begin) // 2
+        for panel in range(begin, begin + half):
+            multiply_rows_in_pairs(a, panel, panel + half, <pair_scratch*>out)
+        begin += 2 * half
     for first from 0 <= first < a.m by step:
         for panel in range(begin, end):
             multiply_rows(a, panel, first, min(first + step, a.m), out)
@@ -94,6 +99,21 @@ cdef void multiply_rows(
         if is_gated(a.form):
             multiply_few(&a.w2, panel, a, row, n_rows, out2)
         finish_strip(a, panel, row, n_rows, out, out2)
+
+
+cdef void multiply_rows_in_pairs(
+    const linear_args* a, int64_t panel, int64_t other, pair_scratch* scratch
+) noexcept nogil:
+    """Two panels, in turn, and all rows of x, which are a strip."""
+    cdef float* out = scratch.sums[0][0]
+    cdef float* other_out = scratch.sums[0][1]
+    cdef float* out2 = scratch.sums[1][0]
+    cdef float* other_out2 = scratch.sums[1][1]
+    multiply_pair(&a.w, panel, other, a, out, other_out)
+    if is_gated(a.form):
+        multiply_pair(&a.w2, panel, other, a, out2, other_out2)
+    finish_strip(a, panel, 0, a.m, out, out2)
+    finish_strip(a, other, 0, a.m, other_out, other_out2)
 
 
 cdef void multiply_few(

@@ -12,8 +12,8 @@
  *     They are prefetched, some blocks ahead; codes are left to the CPU.
  *   - Second digits are looked for in their own units. Here a bit a unit says whether it has one.
  *
- * Otherwise the kernel prefetches, `ahead` bytes, and multiplies units of two panels in turn, half a
- * run apart: prefetchers of the CPU, which stop at the end of a page, then work on two at a time.
+ * Otherwise two panels, half a run apart, are multiplied in turn (panel_pairs.h): prefetchers of the
+ * CPU, which stop at the end of a page, then work on two at a time.
  *
  * The arithmetic is that of few_rows.h, in the same order: a row's result is the same, alone or
  * among others. llamacy/kernels/README.md, "A single row", says how fast memory is read
@@ -22,7 +22,7 @@
 #ifndef LLAMACY_ONE_ROW_H
 #define LLAMACY_ONE_ROW_H
 
-#include "products/few_rows.h"
+#include "products/panel_pairs.h"
 
 /* Panels of a matrix that a single row meets before it meets those of a second one: streams are long,
  * and a thread seldom takes more at a time. */
@@ -43,8 +43,6 @@ typedef struct {
 } run_scratch;
 
 typedef void row_kernel(const packed_matrix *w, int64_t panel, const spread_row *row, float *out);
-typedef void pair_kernel(const packed_matrix *w, int64_t panel, int64_t other, const activations *x,
-                         const spread_row *row, size_t ahead, float *out, float *other_out);
 
 #if DOT_ROWS == 1 && ROWS_MAX > 1
 
@@ -125,55 +123,13 @@ INLINE void multiply_spread(pack_type type, const packed_matrix *w, int64_t pane
     f_store(out, acc);
 }
 
-/* Two panels, unit by unit in turn. Of the row, only where second digits are is read. */
-INLINE void multiply_pair(pack_type type, const packed_matrix *w, const int64_t *panels, const activations *x,
-                          const spread_row *row, size_t ahead, vf *acc) {
-    const size_t units = (size_t)w->k / UNIT_COLS, share = block_bytes(type, BLOCK_UNITS) / BLOCK_UNITS;
-    for (size_t first = 0; first < units; first += BLOCK_UNITS) {
-        const size_t n = units - first < BLOCK_UNITS ? units - first : BLOCK_UNITS;
-        const int two_digits = PACK_TRAITS[type].digits == 2 ? row->has_fine[first / BLOCK_UNITS] : 0;
-        packed_unit blocks[2];
-        UNROLL for (int p = 0; p < 2; p++) blocks[p] = find_unit(type, w, panels[p], first);
-        for (size_t u = 0; u < n; u++)
-            UNROLL for (int p = 0; p < 2; p++) {
-                prefetch_bytes(blocks[p].codes + u * share + ahead, share);
-                add_row_unit(type, unit_of_block(type, blocks[p], u), x->units + first + u, two_digits >> u & 1,
-                             x->fine + first + u, acc + p);
-            }
-    }
-}
-
-#define ROW_KERNEL(type)                                                                                        \
-    static void row_##type(const packed_matrix *w, int64_t panel, const spread_row *row, float *out) {          \
-        multiply_spread(PACK_##type, w, panel, row, out);                                                       \
-    }                                                                                                           \
-    static void pair_##type(const packed_matrix *w, int64_t panel, int64_t other, const activations *x,         \
-                            const spread_row *row, size_t ahead, float *out, float *other_out) {                \
-        const int64_t panels[2] = {panel, other};                                                               \
-        vf acc[2] = {f_zero(), f_zero()};                                                                       \
-        multiply_pair(PACK_##type, w, panels, x, row, ahead, acc);                                              \
-        f_store(out, acc[0]);                                                                                   \
-        f_store(other_out, acc[1]);                                                                             \
+#define ROW_KERNEL(type)                                                                               \
+    static void row_##type(const packed_matrix *w, int64_t panel, const spread_row *row, float *out) { \
+        multiply_spread(PACK_##type, w, panel, row, out);                                              \
     }
 #define ROW_NAMED(type) [PACK_##type] = row_##type,
-#define PAIR_NAMED(type) [PACK_##type] = pair_##type,
 EACH_QUANT_TYPE(ROW_KERNEL)
 static row_kernel *const ROW_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(ROW_NAMED)};
-static pair_kernel *const PAIR_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(PAIR_NAMED)};
-
-/* Panels of a run in pairs, half of them apart; returns how many that were. */
-static int multiply_in_pairs(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
-                             spread_row *row, float *out) {
-    const size_t units = (size_t)w->k / UNIT_COLS;
-    const int half = n_panels / 2;
-    if (is_float_pack(w->type) || units > SPREAD_UNITS) return 0;
-    row->fine = x->fine;
-    note_digits(w->type, units, row);
-    for (int i = 0; i < half; i++)
-        PAIR_KERNELS[w->type](w, panel + i, panel + half + i, x, row, ahead, out + i * PANEL_ROWS,
-                              out + (half + i) * PANEL_ROWS);
-    return 2 * half;
-}
 
 #else
 
@@ -182,15 +138,31 @@ INLINE int spreads_row(const packed_matrix *w) { (void)w; return 0; }
 
 #endif
 
+#ifdef READS_PAIRS
+
+/* Panels of a run in pairs, half of them apart; returns how many that were. */
+static int multiply_in_pairs(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
+                             float *out) {
+    const int half = n_panels / 2;
+    if (is_float_pack(w->type)) return 0;
+    for (int i = 0; i < half; i++)
+        PAIR_KERNELS[w->type][0](w, panel + i, panel + half + i, x, ahead, out + i * PANEL_ROWS,
+                                 out + (half + i) * PANEL_ROWS);
+    return 2 * half;
+}
+
+#endif
+
 /* out[p][n] of panels panel .. panel + n_panels. */
 static void multiply_panels(const packed_matrix *w, int64_t panel, int n_panels, const activations *x, size_t ahead,
                             spread_row *row, float *out) {
     int first = 0;
     (void)row, (void)ahead;
+#ifdef READS_PAIRS
+    if (ahead) first = multiply_in_pairs(w, panel, n_panels, x, ahead, out);
+#endif
 #if DOT_ROWS == 1 && ROWS_MAX > 1
-    if (ahead) {
-        first = multiply_in_pairs(w, panel, n_panels, x, ahead, row, out);
-    } else if (spreads_row(w)) {
+    if (!ahead && spreads_row(w)) {
         const size_t units = (size_t)w->k / UNIT_COLS;
         spread(x, units, row);
         note_digits(w->type, units, row);
