@@ -49,9 +49,11 @@ def info(json: JSON = False) -> None:
     print(f"features {', '.join(facts['features']) or 'none that a level needs'}")
     print(f"threads  {facts['n_threads']} ({facts['n_threads_reason']})")
     print(f"level    {facts['isa']} ({facts['isa_reason']})")
-    if facts["row_ahead"] is not None:
-        ahead = f"{facts['row_ahead']} bytes ahead ({facts['row_ahead_reason']})"
-        print(f"one row  weights prefetched {ahead}")
+    if facts["weights_ahead"] is not None:
+        ahead = (
+            f"{facts['weights_ahead']} bytes ahead ({facts['weights_ahead_reason']})"
+        )
+        print(f"weights  prefetched {ahead}")
     rows = []
     for level in facts["levels"]:
         state = "in use" if level["name"] == facts["isa"] else "can be used"
@@ -63,7 +65,7 @@ def _facts() -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
     from llamacy.kernels.cpu import features
-    from llamacy.kernels.row_reading import row_ahead, row_reason
+    from llamacy.kernels.weight_reading import weights_ahead, weights_ahead_reason
     from llamacy.system.cpu_names import cpu_name
     from llamacy.system.threads import default_threads
 
@@ -91,8 +93,8 @@ def _facts() -> dict[str, Any]:
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,
-        "row_ahead": row_ahead() if chooses else None,
-        "row_ahead_reason": row_reason() if chooses else None,
+        "weights_ahead": weights_ahead() if chooses else None,
+        "weights_ahead_reason": weights_ahead_reason() if chooses else None,
         "n_threads": default_threads(),
         "n_threads_reason": threads_reason(),
     }

@@ -66,9 +66,9 @@ def test_info_lists_the_levels_and_why_one_was_chosen(shell: Shell) -> None:
         assert level["name"] in text
         assert (level["lacking"] or "") in text
     assert facts["isa_reason"] in text
-    ahead = f"{facts['row_ahead']} bytes ahead ({facts['row_ahead_reason']})"
+    ahead = f"{facts['weights_ahead']} bytes ahead ({facts['weights_ahead_reason']})"
     chooses = "avx2" in kernels.selected().features
-    assert (ahead in text) == ("one row " in text) == chooses
+    assert (ahead in text) == ("weights " in text) == chooses
 
 
 def test_show_prints_memory_metadata_and_tensors(shell: Shell, path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from llamacy.ggml.types import GGMLType
-from llamacy.kernels import available, row_reading
+from llamacy.kernels import available, weight_reading
 from llamacy.kernels.packing.matrices import TYPE_NAMES
 
 if TYPE_CHECKING:
@@ -392,7 +392,7 @@ def test_a_single_row_of_long_panels(
     ahead: int,
 ) -> None:
     """Copied for a run of panels, or with two of them in turn: as beside other rows."""
-    monkeypatch.setattr(row_reading, "_selection", lambda: (ahead, ""))
+    monkeypatch.setattr(weight_reading, "_selection", lambda: (ahead, ""))
     weight, weight2 = matrix(type_name, 69, k), matrix(type_name, 69, k, seed=1)
     x = activations(3, k)
     x[:, 5::100] *= 20  # units with two digits, and others
@@ -415,11 +415,13 @@ def test_panels_read_in_pairs(
         gate: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
         for m in (1, 2, 3, 4, 5, 8, 11, 15):
             for options in ({}, gate):
-                monkeypatch.setattr(row_reading, "_selection", lambda: (0, ""))
+                monkeypatch.setattr(weight_reading, "_selection", lambda: (0, ""))
                 want = steps.linear(x[:m], weight, **options)
                 for ahead in (64, 3072, 1 << 20):
                     chosen = (ahead, "")
-                    monkeypatch.setattr(row_reading, "_selection", lambda c=chosen: c)
+                    monkeypatch.setattr(
+                        weight_reading, "_selection", lambda c=chosen: c
+                    )
                     got = steps.linear(x[:m], weight, **options)
                     np.testing.assert_array_equal(got, want)
 
@@ -433,9 +435,9 @@ def test_pairs_beside_floats(
     weights = matrix("Q4_0", 64, 256), matrix("F16", 64, 256)
     for weight, weight2 in (weights, weights[::-1]):
         options: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
-        monkeypatch.setattr(row_reading, "_selection", lambda: (0, ""))
+        monkeypatch.setattr(weight_reading, "_selection", lambda: (0, ""))
         want = steps.linear(x, weight, **options)
-        monkeypatch.setattr(row_reading, "_selection", lambda: (3072, ""))
+        monkeypatch.setattr(weight_reading, "_selection", lambda: (3072, ""))
         got = steps.linear(x, weight, **options)
         np.testing.assert_array_equal(got, want)
 

@@ -73,7 +73,7 @@ cdef int fill_operands(linear_args* a, r, w) except -1:
     a.x, a.ldx = x.data, x.ld
     a.prepared = bytes_of(r.get("prepared"))
     a.y, a.ldy = y.data, y.ld
-    a.ahead = row_ahead()
+    a.ahead = weights_ahead()
     return 0
 
 

@@ -23,7 +23,7 @@ from llamacy.ops.plan.routing cimport Routing, routing
 
 import numpy as np
 
-from llamacy.kernels.row_reading import row_ahead
+from llamacy.kernels.weight_reading import weights_ahead
 from llamacy.ops.plan.step import LOGITS
 from llamacy.ops.state.kv_pages import PAGE_TYPES
 

@@ -15,9 +15,9 @@ from functools import cache
 
 from llamacy.errors import ArgumentError
 
-__all__ = ["row_ahead", "row_reason"]
+__all__ = ["weights_ahead", "weights_ahead_reason"]
 
-_VARIABLE = "LLAMACY_ROW_AHEAD"
+_VARIABLE = "LLAMACY_WEIGHTS_AHEAD"
 _MOST_AHEAD = 1 << 20
 
 # Bytes by maker, of 1,024 to 8,192 that were tried on a Granite Rapids Xeon: other CPUs
@@ -25,21 +25,22 @@ _MOST_AHEAD = 1 << 20
 _AHEAD = {"GenuineIntel": 3072}
 
 
-def row_ahead() -> int:
-    """Return how many bytes ahead a single row's weights are prefetched.
+def weights_ahead() -> int:
+    """Return how many bytes ahead weights are prefetched for few rows.
 
-    0 leaves them to the CPU. `LLAMACY_ROW_AHEAD` decides, or else the maker of the CPU.
+    0 leaves them to the CPU. `LLAMACY_WEIGHTS_AHEAD` decides, or else the maker of the
+    CPU.
 
     Raises
     ------
     ArgumentError
-        `LLAMACY_ROW_AHEAD` is no number of bytes from 0 to a MiB.
+        `LLAMACY_WEIGHTS_AHEAD` is no number of bytes from 0 to a MiB.
     """
     return _selection()[0]
 
 
-def row_reason() -> str:
-    """Return in a few words why `row_ahead` returns that; raises as it does."""
+def weights_ahead_reason() -> str:
+    """Return in a few words why `weights_ahead` returns that; raises as it does."""
     return _selection()[1]
 
 

@@ -1,13 +1,13 @@
-"""How far ahead a single row's weights are prefetched: by CPU, or as told."""
+"""How far ahead weights of few rows are prefetched: by CPU, or as told."""
 
 from __future__ import annotations
 
 import pytest
 
 from llamacy.errors import ArgumentError
-from llamacy.kernels import cpu, row_reading
+from llamacy.kernels import cpu, weight_reading
 
-choose = row_reading._choose
+choose = weight_reading._choose
 
 
 def test_the_maker_of_the_cpu_decides() -> None:
@@ -19,7 +19,7 @@ def test_the_maker_of_the_cpu_decides() -> None:
 @pytest.mark.parametrize("vendor", ["GenuineIntel", "AuthenticAMD"])
 @pytest.mark.parametrize("ahead", [0, 2048, 1 << 20])
 def test_the_environment_forces_a_distance(vendor: str, ahead: int) -> None:
-    reason = f"forced by LLAMACY_ROW_AHEAD={ahead}"
+    reason = f"forced by LLAMACY_WEIGHTS_AHEAD={ahead}"
     assert choose(str(ahead), vendor) == (ahead, reason)
 
 
@@ -27,7 +27,9 @@ def test_the_environment_forces_a_distance(vendor: str, ahead: int) -> None:
     "forced", ["far", "-64", "1e3", "\u0663", str((1 << 20) + 1), "9" * 5000]
 )
 def test_what_is_no_distance_is_refused(forced: str) -> None:
-    with pytest.raises(ArgumentError, match="LLAMACY_ROW_AHEAD: wanted bytes, 0 to"):
+    with pytest.raises(
+        ArgumentError, match="LLAMACY_WEIGHTS_AHEAD: wanted bytes, 0 to"
+    ):
         choose(forced, "GenuineIntel")
 
 
