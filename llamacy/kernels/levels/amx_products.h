@@ -48,5 +48,8 @@ INLINE vf    t_fraction(vf x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF
 INLINE vf    t_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
 INLINE vi    t_less(vi v, int n) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)n)); }
 INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
+INLINE vf    t_lookup(vf table, vi v, int shift) {
+    return _mm512_permutexvar_ps(_mm512_srli_epi32(v, (unsigned)shift), table);
+}
 
 #endif

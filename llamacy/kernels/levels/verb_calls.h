@@ -261,9 +261,17 @@ INLINE void int8_dots_of(const verb_memory *m) {
     T_STORE(0, out, 64); T_STORE(3, out + sums, 64);
     t_end();
 }
+/* n is the shift, a multiple of 4. */
+INLINE vf lookup_of(const verb_memory *m) {
+    vf found = f_zero();
+    UNROLL for (int shift = 0; shift < 32; shift += 4)
+        if (m->n[0] == shift) found = t_lookup(FA, IB, shift);
+    return found;
+}
 #define EACH_TILE_VERB(do)                                                                \
     do(t_less, I_OUT(t_less(IA, m->n[0])))                                                \
     do(t_byte, WITH_K(m->n[0], I_OUT(t_byte(IA, K & 3))))                                 \
+    do(t_lookup, F_OUT(lookup_of(m)))                                                     \
     do(t_fraction, F_OUT(t_fraction(FA)))                                                 \
     do(t_scale2, F_OUT(t_scale2(FA, FB)))                                                 \
     do(T_LOAD, t_begin(); TILES_IN; TILES_OUT; t_end())                                   \

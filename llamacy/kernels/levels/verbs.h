@@ -202,6 +202,7 @@ VERB(void,  t_begin_int8, (int rows));                /* the same, for T_DOT_INT
                                                            t_begin() */
 VERB(vi,    t_less,       (vi v, int n));             /* of 64 bytes: v - n */
 VERB(vi,    t_byte,       (vi v, int n));             /* of 16 int32: byte n, unsigned */
+VERB(vf,    t_lookup,     (vf table, vi v, int shift)); /* of 16 int32: lane (bits shift .. shift + 3) of the table */
 VERB(vf,    t_fraction,   (vf x));                    /* x less the next whole number below it */
 VERB(vf,    t_scale2,     (vf a, vf e));              /* a * 2^e, e rounded down */
 

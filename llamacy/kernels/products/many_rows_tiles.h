@@ -64,9 +64,6 @@ INLINE void put_pairs(uint8_t *to, vf x, vf y) {
     memcpy(to, &pairs, sizeof pairs);
 }
 
-/* Scales may be so large that their product with the zero point overflows. */
-INLINE int is_far(pack_type type) { return PACK_TRAITS[type].scales == SCALE_E8M0; }
-
 /* The offset of group g: a weight is scale * code - offset. */
 INLINE vf tile_offset(pack_type type, packed_unit unit, int g, vf scale) {
     return has_minimum(type) ? group_minimum(type, unit, g) : f_mul(f_set1((float)dot_zero(type)), scale);
@@ -76,16 +73,39 @@ INLINE vf tile_offset(pack_type type, packed_unit unit, int g, vf scale) {
 INLINE void unpack_quant_tile(pack_type type, packed_unit unit, uint8_t *tile) {
     for (int c = 0; c < 8; c++) {
         const int g = PACK_TRAITS[type].groups == 1 ? 0 : c / 4;
-        const vf scale = group_scale(type, unit, g);
-        const vf zero = f_set1((float)dot_zero(type)), low = f_sub(f_zero(), tile_offset(type, unit, g, scale));
+        const vf scale = group_scale(type, unit, g), low = f_sub(f_zero(), tile_offset(type, unit, g, scale));
         const vi chunk = code_chunk(type, unit.codes, c);
         vf column[4];
-        UNROLL for (int j = 0; j < 4; j++) {
-            const vf code = f_from_i(t_byte(chunk, j));
-            column[j] = is_far(type) ? f_mul(f_sub(code, zero), scale) : f_fma(code, scale, low);
-        }
+        UNROLL for (int j = 0; j < 4; j++) column[j] = f_fma(f_from_i(t_byte(chunk, j)), scale, low);
         put_pairs(tile + 128 * c, column[0], column[1]);
         put_pairs(tile + 128 * c + 64, column[2], column[3]);
+    }
+}
+
+/* The values of the 16 codes of 4 bits, less their zero point. */
+INLINE vf nibble_values(pack_type type) {
+    static const uint8_t plain[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const int lookup = PACK_TRAITS[type].lookup;
+    const void *codes = lookup ? (const void *)LOOKUP[lookup - 1] : plain;
+    return f_sub(f_load_u8(codes), f_set1((float)dot_zero(type)));
+}
+
+/* The same of codes of 4 bits, whose values come from a table: without masks and conversions. */
+INLINE void unpack_nibble_tile(pack_type type, packed_unit unit, uint8_t *tile) {
+    const vf values = nibble_values(type);
+    UNROLL for (int half = 0; half < 2; half++) {
+        const int g = PACK_TRAITS[type].groups == 1 ? 0 : half;
+        const vf scale = group_scale(type, unit, g), low = f_sub(f_zero(), group_minimum(type, unit, g));
+        UNROLL for (int i = 0; i < 4; i++, tile += 128) {
+            const vi chunks = i_load(unit.codes + 64 * i);
+            vf column[4];
+            UNROLL for (int j = 0; j < 4; j++) {
+                const vf value = t_lookup(values, chunks, 8 * j + 4 * half);
+                column[j] = has_minimum(type) ? f_fma(value, scale, low) : f_mul(value, scale);
+            }
+            put_pairs(tile, column[0], column[1]);
+            put_pairs(tile + 64, column[2], column[3]);
+        }
     }
 }
 
@@ -98,6 +118,7 @@ INLINE void unpack_float_tile(pack_type type, const uint8_t *codes, size_t u, ui
 
 INLINE void unpack_tile_of(pack_type type, const packed_matrix *w, int64_t panel, size_t unit, uint8_t *tile) {
     if (is_float_pack(type)) unpack_float_tile(type, panel_of(w, panel), unit, tile);
+    else if (PACK_TRAITS[type].bits == 4) unpack_nibble_tile(type, find_unit(type, w, panel, unit), tile);
     else unpack_quant_tile(type, find_unit(type, w, panel, unit), tile);
 }
 

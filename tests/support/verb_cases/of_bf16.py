@@ -16,6 +16,7 @@ from tests.support.verb_cases.inputs import (
     floats,
     from_bf16,
     rng,
+    words,
 )
 from tests.support.verbs import Verbs
 
@@ -86,6 +87,13 @@ def t_byte(_: Verbs) -> Iterator[Case]:
     for n in range(4):
         for x in bytes_of()[:5]:
             yield Case((x,), x.reshape(16, 4)[:, n].astype(np.int32), (n,))
+
+
+def t_lookup(_: Verbs) -> Iterator[Case]:
+    for table in floats():
+        for shift in range(0, 32, 4):
+            for x in words():
+                yield Case((table, x), table[x.view(np.uint32) >> shift & 15], (shift,))
 
 
 def t_fraction(_: Verbs) -> Iterator[Case]:
@@ -159,6 +167,7 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
         b_products,
         b_dot,
         t_byte,
+        t_lookup,
         t_less,
         t_fraction,
         t_scale2,
