@@ -28,8 +28,8 @@ _AHEAD = {"GenuineIntel": 3072}
 def weights_ahead() -> int:
     """Return how many bytes ahead weights are prefetched for few rows.
 
-    0 leaves them to the CPU. `LLAMACY_WEIGHTS_AHEAD` decides, or else the maker of the
-    CPU.
+    0 is one stream, prefetched or not as the level does. `LLAMACY_WEIGHTS_AHEAD`
+    decides, or else the maker of the CPU.
 
     Raises
     ------
@@ -60,4 +60,4 @@ def _choose(forced: str, vendor: str) -> tuple[int, str]:
         return int(forced), f"forced by {_VARIABLE}={forced}"
     if vendor in _AHEAD:
         return _AHEAD[vendor], f"the default for {vendor}"
-    return 0, "left to the prefetchers of the CPU"
+    return 0, "one stream, the default"

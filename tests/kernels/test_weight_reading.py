@@ -13,7 +13,7 @@ choose = weight_reading._choose
 def test_the_maker_of_the_cpu_decides() -> None:
     assert choose("", "GenuineIntel") == (3072, "the default for GenuineIntel")
     for other in ("AuthenticAMD", ""):
-        assert choose("", other) == (0, "left to the prefetchers of the CPU")
+        assert choose("", other) == (0, "one stream, the default")
 
 
 @pytest.mark.parametrize("vendor", ["GenuineIntel", "AuthenticAMD"])
