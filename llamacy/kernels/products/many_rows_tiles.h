@@ -44,7 +44,7 @@ INLINE uint8_t *row_tile(const void *prepared, int k, int m, int row, int u) {
     return (uint8_t *)prepared + (size_t)tile * TILE_BYTES;
 }
 
-/* Rows begin .. end of the m of x into their tiles, 16 at a time: those of a tile lie side by side. */
+/* Rows begin .. end of the m of x into their tiles, all of a tile at once: there they lie side by side. */
 static void round_rows(const float *x, size_t ldx, int k, int m, void *prepared, int begin, int end) {
     for (int row = begin, after; row < end; row = after) {
         after = row - row % STRIP_ROWS + STRIP_ROWS < end ? row - row % STRIP_ROWS + STRIP_ROWS : end;
