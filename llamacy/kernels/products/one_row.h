@@ -133,7 +133,7 @@ static row_kernel *const ROW_KERNELS[PACK_COUNT] = {EACH_QUANT_TYPE(ROW_NAMED)};
 
 #else
 
-/* Where chunks take several registers, products of a row are bound by them. */
+/* Not tried where chunks take several registers. */
 INLINE int spreads_row(const packed_matrix *w) { (void)w; return 0; }
 
 #endif
