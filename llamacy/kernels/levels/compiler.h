@@ -36,7 +36,8 @@
 #define LOAD_AGAIN(p) ((void)(p))
 #endif
 
-/* Hints to bring a line of memory into the caches, all of them or all but the first. */
+/* Hints to bring a line of memory into the caches, all of them or all but the first. A function of hints alone must
+ * be INLINE: gcc takes it for one without effects, and drops the calls. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p)
 #define PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)

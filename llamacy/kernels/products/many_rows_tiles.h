@@ -2,8 +2,7 @@
  *
  * Weights are unpacked to tiles, a slice of 4 panels at a time, which stays in the L1 cache while
  * all strips of rows pass by. A tile of x meets 4 of them: 4 products for 5 loads, one of them
- * from the L2 cache. After each strip some tiles of the next 4 panels are unpacked: spread so, they
- * leave time to fetch what they are unpacked from.
+ * from the L2 cache.
  *
  *                    panels j   j+1   j+2   j+3
  *                  +----------------------------
@@ -132,7 +131,7 @@ static void unpack_tile(const packed_matrix *w, int64_t panel, size_t unit, uint
 
 /* Fetch the bytes that unit `unit` of panel i of the list is unpacked from. Its scales lie elsewhere in its block,
  * of which each unit fetches a part. */
-static void fetch_unit(const panel_list *panels, int i, size_t unit) {
+INLINE void fetch_unit(const panel_list *panels, int i, size_t unit) {
     const packed_matrix *w = panels->w[i];
     if (!w) return;
     const size_t units = (size_t)w->k / UNIT_COLS, end = (unit + 1) * w->panel / units;
@@ -140,14 +139,16 @@ static void fetch_unit(const panel_list *panels, int i, size_t unit) {
     for (size_t at = unit * w->panel / units; at < end; at += 64) PREFETCH_L2(panel + at);
 }
 
-/* Tiles begin .. end of a slice of 4 panels. Each fetches the weights of the same unit a panel further. */
-static void unpack_tiles(const panel_list *panels, const slice *at, int begin, int end, slice_weights *to) {
-    for (int t = begin; t < end; t++) {
-        const int i = t / at->n_units, u = t % at->n_units, panel = at->first_panel + i;
-        if (panel >= panels->n_panels) return;
-        const packed_matrix *w = panels->w[panel];
-        if (w) unpack_tile(w, panels->panel[panel], (size_t)(at->unit + u), to[i][u]);
-        if (panel + 1 < panels->n_panels) fetch_unit(panels, panel + 1, (size_t)(at->unit + u));
+/* A slice of 4 panels to tiles. Each fetches the weights of the same units of the next: a slice has a few lines of
+ * each panel, whose ends the CPU's prefetchers do not see. */
+static void unpack_slice(const panel_list *panels, const slice *at, slice_weights *to) {
+    for (int i = 0; i < SLICE_PANELS && at->first_panel + i < panels->n_panels; i++) {
+        const int panel = at->first_panel + i;
+        for (int u = 0; u < at->n_units; u++) {
+            const size_t unit = (size_t)(at->unit + u);
+            if (panel + 1 < panels->n_panels) fetch_unit(panels, panel + 1, unit);
+            if (panels->w[panel]) unpack_tile(panels->w[panel], panels->panel[panel], unit, to[i][u]);
+        }
     }
 }
 
@@ -230,60 +231,40 @@ static void end_last_strip(const strip_product *p, int n_strips) {
     }
 }
 
-/* sums += products of a slice of 4 panels with all strips, between which the slice after it is unpacked. */
-static void multiply_slice(const panel_list *panels, const linear_args *a, const slice *at,
-                           const slice_weights *weights, const slice *next, slice_weights *next_weights,
+/* sums += products of a slice of 4 panels with all strips. */
+static void multiply_slice(const linear_args *a, const slice *at, const slice_weights *weights,
                            strip_sums (*sums)[MANY_PANELS]) {
-    const int n_strips = (at->n_rows + STRIP_ROWS - 1) / STRIP_ROWS, n_tiles = SLICE_PANELS * next->n_units;
+    const int n_strips = (at->n_rows + STRIP_ROWS - 1) / STRIP_ROWS;
     strip_product p = {.weights = weights, .n_units = at->n_units, .is_first = at->unit == 0};
     for (int strip = 0; strip < n_strips; strip++) {
-        const int is_last = strip == n_strips - 1;
         p.x = row_tile(a->prepared, (int)a->w.k, a->m, at->first_row + strip * STRIP_ROWS, at->unit);
         p.sums = sums[strip] + at->first_panel;
-        p.next_sums = (const uint8_t *)(is_last ? sums[0] + next->first_panel : sums[strip + 1] + at->first_panel);
+        p.next_sums = (const uint8_t *)(sums[strip + 1 < n_strips ? strip + 1 : strip] + at->first_panel);
         switch (strip % 3) {
         case 0: strip_in_0123(&p); break;
         case 1: strip_in_6701(&p); break;
         default: strip_in_2367(&p);
         }
         p.last_sums = p.sums;
-        unpack_tiles(panels, next, n_tiles * strip / n_strips, n_tiles * (strip + 1) / n_strips, next_weights);
     }
     end_last_strip(&p, n_strips);
 }
 
 typedef struct {
-    slice_weights weights[2][SLICE_PANELS];
+    slice_weights weights[SLICE_PANELS];
     strip_sums sums[MANY_ROWS / STRIP_ROWS][MANY_PANELS];
 } many_scratch;
-
-/* The slice of K from `unit` on, which has no units past the end. */
-INLINE void begin_slice(slice *at, int unit, int units) {
-    const int rest = units - unit;
-    at->unit = unit;
-    at->n_units = rest < SLICE_UNITS ? rest : SLICE_UNITS;
-}
-
-/* The slice after `at`: of the next 4 panels, or of the first 4 and the next columns. */
-static slice slice_after(slice at, int n_panels, int units) {
-    at.first_panel += SLICE_PANELS;
-    if (at.first_panel >= n_panels) {
-        at.first_panel = 0;
-        begin_slice(&at, at.unit + at.n_units, units);
-    }
-    return at;
-}
 
 /* s->sums = products of n_rows rows of the activations, from first_row on, with the panels. */
 static void multiply_many(const panel_list *panels, const linear_args *a, int first_row, int n_rows, many_scratch *s) {
     const int units = (int)(a->w.k / UNIT_COLS);
     slice at = {.first_row = first_row, .n_rows = n_rows};
-    begin_slice(&at, 0, units);
-    unpack_tiles(panels, &at, 0, SLICE_PANELS * at.n_units, s->weights[0]);
-    for (int turn = 0; at.n_units > 0; turn = 1 - turn) {
-        const slice next = slice_after(at, panels->n_panels, units);
-        multiply_slice(panels, a, &at, s->weights[turn], &next, s->weights[1 - turn], s->sums);
-        at = next;
+    for (at.unit = 0; at.unit < units; at.unit += SLICE_UNITS) {
+        at.n_units = units - at.unit < SLICE_UNITS ? units - at.unit : SLICE_UNITS;
+        for (at.first_panel = 0; at.first_panel < panels->n_panels; at.first_panel += SLICE_PANELS) {
+            unpack_slice(panels, &at, s->weights);
+            multiply_slice(a, &at, s->weights, s->sums);
+        }
     }
 }
 
