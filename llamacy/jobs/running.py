@@ -165,10 +165,10 @@ def run(
     ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
-            from llamacy.jobs.ray.worker import Origin
+            from llamacy.jobs.ray.worker import LoadArguments
 
-            origin = Origin.of(model)
-            return run_on_ray(job, origin, ray, progress=progress, cancel=cancel)
+            arguments = LoadArguments.of(model)
+            return run_on_ray(job, arguments, ray, progress=progress, cancel=cancel)
         if isinstance(model, Model):
             return job.run(model, progress=progress, cancel=cancel)
         with load(model) as loaded:
