@@ -79,6 +79,7 @@ def run(
         is resumed.
     overwrite : bool, default False
         Whether an output that exists is replaced, once the new one is written.
+        A key that may put objects, but not look at them, needs it.
     ledger : str or os.PathLike, optional
         The file that keeps the answers until the output is written. By default it is
         beside the output, with ``.part`` behind its name; and for an object, in the
