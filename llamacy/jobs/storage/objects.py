@@ -99,7 +99,7 @@ class StoredObject:
     def check_writable(self) -> None:
         """Check that there is its bucket, if the user may look.
 
-        Who may write there shows when one does.
+        Only writing shows whether the user may write there.
         """
         bucket = self._key.partition("/")[0]
         found = _unless_denied(lambda: self._info(bucket).type)
