@@ -4,9 +4,9 @@
 #
 # `client.chat.completions.stream` adds up the chunks of an answer: texts of a delta are
 # joined, and the role is a text. OpenAI's own server sends it in the first chunk alone,
-# but the schema allows it in each delta, and servers that speak OpenAI's protocol send it
-# so. The content is right; the message, which a program sends back with its next
-# question, has a role that no server knows. `create(stream=True)` adds nothing up.
+# but the schema allows it in each delta, and Ollama sends it so. The content is right; the
+# message, which a program sends back with its next question, has a role that no server
+# knows. `create(stream=True)` adds nothing up.
 #
 # A transport in the process answers; nothing goes to a server. Two answers of three
 # chunks, "Hel", "lo" and "!", with the role in the first chunk or in each.
