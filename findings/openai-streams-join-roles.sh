@@ -9,12 +9,12 @@
 # knows. `create(stream=True)` adds nothing up.
 #
 # A transport in the process answers; nothing goes to a server. Two answers of three
-# chunks, "Hel", "lo" and "!", with the role in the first chunk or in each.
+# chunks, "So", "on" and "!", with the role in the first chunk or in each.
 #
 # Seen with Python 3.11 and httpx 0.28.1:
 #
-#   role in the first  'assistant'                    'Hello!'
-#   role in each       'assistantassistantassistant'  'Hello!'
+#   role in the first  'assistant'                    'Soon!'
+#   role in each       'assistantassistantassistant'  'Soon!'
 #
 # Exits with 1 if that is different.
 set -euo pipefail
@@ -50,7 +50,7 @@ def event(number, text, has_role):
 
 def message(in_each):
     """Return what a stream of three chunks becomes."""
-    texts = enumerate(["Hel", "lo", "!"])
+    texts = enumerate(["So", "on", "!"])
     events = [event(number, text, in_each or not number) for number, text in texts]
     answer = httpx.Response(
         200,
@@ -73,7 +73,7 @@ print(f"role in the first  {first.role!r:30} {first.content!r}")
 print(f"role in each       {each.role!r:30} {each.content!r}")
 assert first.role == "assistant"
 assert each.role == "assistant" * 3
-assert first.content == each.content == "Hello!"
+assert first.content == each.content == "Soon!"
 PYTHON
 
 "$folder/venv/bin/python" "$folder/seen.py"

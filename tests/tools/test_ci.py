@@ -61,9 +61,9 @@ def stages_run(output: str) -> list[str]:
 
 
 def test_an_unknown_stage_ends_it_before_any_begins(script: Path) -> None:
-    done = run(script, "first", "frist")
+    done = run(script, "first", "frits")
     assert done.returncode == 2
-    assert "no stage is called 'frist'; there are: lint docs" in done.stderr
+    assert "no stage is called 'frits'; there are: lint docs" in done.stderr
     assert not stages_run(done.stdout)
 
 
