@@ -87,10 +87,10 @@ def batch(
     ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
-            from llamacy.jobs.ray.worker import Origin
+            from llamacy.jobs.ray.worker import LoadArguments
 
-            origin = Origin(*loading.origin(path, max_active=max_active))
-            done = _run(partial(run_on_ray, job, origin, ray))
+            arguments = LoadArguments(*loading.arguments(path, max_active=max_active))
+            done = _run(partial(run_on_ray, job, arguments, ray))
         else:
             with loading.load(path, max_active=max_active) as loaded:
                 done = _run(partial(job.run, loaded))

@@ -27,6 +27,7 @@ class Connection(_Base):  # type: ignore[misc]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._timer: asyncio.TimerHandle | None = None
+        self._unsent_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for a request."""
@@ -35,6 +36,8 @@ class Connection(_Base):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; stop waiting once they complete a head."""
+        if not self.transport.get_write_buffer_size():  # the last response was taken
+            self._forget_unsent()
         super().data_received(data)
         is_waiting = self.cycle is None or self.cycle.response_complete
         if not is_waiting:
@@ -45,19 +48,28 @@ class Connection(_Base):  # type: ignore[misc]
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._forget_unsent()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Give the client time to take what it has not taken yet."""
         super().on_response_complete()
-        if self.transport.get_write_buffer_size():
-            self.loop.call_later(UNSENT_SECONDS, self._abort_if_unsent)
+        if self._unsent_timer is None and self.transport.get_write_buffer_size():
+            self._unsent_timer = self.loop.call_later(
+                UNSENT_SECONDS, self._abort_if_unsent
+            )
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _forget_unsent(self) -> None:
+        if self._unsent_timer is not None:
+            self._unsent_timer.cancel()
+            self._unsent_timer = None
+
     def _abort_if_unsent(self) -> None:
+        self._unsent_timer = None
         if self.transport.get_write_buffer_size():
             self.transport.abort()

@@ -64,7 +64,7 @@ def info(json: JSON = False) -> None:
 def _facts() -> dict[str, Any]:
     import llamacy
     from llamacy import kernels
-    from llamacy.kernels.cpu import features
+    from llamacy.kernels.cpu import FEATURES
     from llamacy.kernels.weight_reading import weights_ahead, weights_ahead_reason
     from llamacy.system.cpu_names import cpu_name
     from llamacy.system.threads import default_threads
@@ -89,7 +89,7 @@ def _facts() -> dict[str, Any]:
         "compiler": _compiler(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "cpu": cpu_name(),
-        "features": sorted(features()),
+        "features": sorted(FEATURES),
         "isa": kernels.selected().name,
         "isa_reason": kernels.reason(),
         "levels": levels,

@@ -124,7 +124,7 @@ class LoadingFlags:
         """Load a model by its path or its name, with more options of `llamacy.load`."""
         return load_model(path, self.quantize, **options, **self._options())
 
-    def origin(self, path: str, **options: Any) -> tuple[str, dict[str, Any]]:
+    def arguments(self, path: str, **options: Any) -> tuple[str, dict[str, Any]]:
         """Return the arguments of `llamacy.load` with which other processes load it."""
         from llamacy.cli.models import find_model, type_name
         from llamacy.model.pickling import lasting_source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from llamacy.arguments import (
     checked_path,
     short,
 )
-from llamacy.errors import ArgumentError
+from llamacy.errors import ArgumentError, ModelFileError
 from llamacy.generation.cancelling import CancelToken, check_cancel
 from llamacy.jobs.answering import Answer, answers
 from llamacy.jobs.columns import ColumnTask
@@ -261,10 +262,17 @@ class LocalJob:
     def _has_output(self) -> bool:
         """Whether a job that ended before it removed the ledger has its output."""
         noted = self._ledger.output()
-        if noted is None or not self._target.exists():
+        if noted is None:
             return False
-        with file_errors(self.target), self._target.open() as file:
-            return self._output(file) == noted
+        try:
+            if not self._target.exists():
+                return False
+            with file_errors(self.target), self._target.open() as file:
+                return self._output(file) == noted
+        except ModelFileError as error:
+            if error.errno != errno.EACCES:
+                raise
+            return False  # what this user may not read is written again
 
     def _output(self, file: BufferedReader) -> dict[str, Any]:
         """Return what tells an output from others."""

@@ -79,6 +79,7 @@ def run(
         is resumed.
     overwrite : bool, default False
         Whether an output that exists is replaced, once the new one is written.
+        A key that may put objects, but not look at them, needs it.
     ledger : str or os.PathLike, optional
         The file that keeps the answers until the output is written. By default it is
         beside the output, with ``.part`` behind its name; and for an object, in the
@@ -165,10 +166,10 @@ def run(
     ) as job:
         if ray is not None:
             from llamacy.jobs.ray.driving import run_on_ray
-            from llamacy.jobs.ray.worker import Origin
+            from llamacy.jobs.ray.worker import LoadArguments
 
-            origin = Origin.of(model)
-            return run_on_ray(job, origin, ray, progress=progress, cancel=cancel)
+            arguments = LoadArguments.of(model)
+            return run_on_ray(job, arguments, ray, progress=progress, cancel=cancel)
         if isinstance(model, Model):
             return job.run(model, progress=progress, cancel=cancel)
         with load(model) as loaded:

@@ -51,13 +51,6 @@ class Kernels(Protocol):
     verbs: object
 
 
-@cache
-def _features() -> frozenset[str]:
-    from llamacy.kernels.cpu import features
-
-    return features()
-
-
 def _levels() -> tuple[Level, ...]:
     """Return the levels that exist for this kind of machine, worst to best."""
     from llamacy.kernels.cpu import MACHINE
@@ -76,9 +69,11 @@ def lacking(level: Level) -> str | None:
     >>> lacking(LEVELS[0]) is None
     True
     """
+    from llamacy.kernels.cpu import FEATURES
+
     if level not in _levels():
         return f"for {level.machine} CPUs"
-    missing = [name for name in level.features if name not in _features()]
+    missing = [name for name in level.features if name not in FEATURES]
     if missing:
         return _refused(missing) or f"CPU lacks {', '.join(missing)}"
     if not _is_built(level.name):
@@ -88,9 +83,9 @@ def lacking(level: Level) -> str | None:
 
 def _refused(missing: list[str]) -> str | None:
     """Return why Linux refuses the missing features, if the CPU itself has them."""
-    from llamacy.kernels.cpu import refusal
+    from llamacy.kernels.cpu import REFUSAL
 
-    error = refusal() if all(name.startswith("amx_") for name in missing) else 0
+    error = REFUSAL if all(name.startswith("amx_") for name in missing) else 0
     if error == errno.ENOSPC:
         return "a thread's alternate signal stack is too small for AMX's registers"
     return f"Linux refuses it: {os.strerror(error)}" if error else None

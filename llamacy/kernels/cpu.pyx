@@ -1,5 +1,8 @@
 """The CPU features that the CPU and its operating system let this process use.
 
+`FEATURES` are spelled as in Linux's `/proc/cpuinfo`; `REFUSAL` is the number of the
+error with which Linux refuses AMX, or 0.
+
 Built without flags: it runs on any CPU, before any code compiled for a level does.
 """
 
@@ -11,28 +14,26 @@ cdef extern from "cpu_features.h" nogil:
     ctypedef struct cpu_feature:
         const char *name
     const cpu_feature cpu_feature_table[]
-    uint64_t cpu_features()
-    int cpu_refusal()
+    uint64_t cpu_features(int *refusal)
     void cpu_vendor(char *name)
 
 
-MACHINE = CPU_MACHINE.decode("ascii")
-
-
-def features():
-    """Return the features that may be used, spelled as in Linux's `/proc/cpuinfo`."""
-    cdef uint64_t found = cpu_features()
+def _ask():
+    """Ask for the features that may be used, and why Linux refuses AMX."""
+    cdef int refusal
+    cdef uint64_t found = cpu_features(&refusal)
     names = [
         cpu_feature_table[i].name.decode("ascii")
         for i in range(CPU_N_FEATURES)
         if found >> i & 1
     ]
-    return frozenset(names)
+    return frozenset(names), refusal
 
 
-def refusal():
-    """Return the number of the error with which Linux refuses AMX, or 0."""
-    return cpu_refusal()
+MACHINE = CPU_MACHINE.decode("ascii")
+
+# Asked once, for all threads: later Linux may answer otherwise, as other threads run.
+FEATURES, REFUSAL = _ask()
 
 
 def vendor():

@@ -3,8 +3,8 @@
  * cpu_features() returns a bit for each row of cpu_feature_table: bit i set
  * means this process may use that feature now. A feature the CPU has, but
  * whose registers the operating system does not save (XCR0, AMX permission),
- * is absent: an instruction of it would kill the process. cpu_refusal() tells
- * whether that permission is what is missing.
+ * is absent: an instruction of it would kill the process. If that permission
+ * is what is missing, *refusal becomes the number of Linux's error, else 0.
  *
  * Sources: Intel SDM volume 1 chapters 13 and 14, volume 2 CPUID; Linux
  * Documentation/arch/x86/xstate.rst and Documentation/arch/arm64/elf_hwcaps.rst.
@@ -114,13 +114,7 @@ static int cpu_request_amx(void) {
 #endif
 }
 
-/* The number of the error with which Linux refuses AMX to this process, if it does; or 0. */
-static int cpu_refusal(void) {
-    const int error = cpu_has_tiles() ? cpu_request_amx() : 0;
-    return error > 0 ? error : 0;
-}
-
-static uint64_t cpu_features(void) {
+static uint64_t cpu_features(int *refusal) {
     uint64_t found = 0, xcr0 = cpu_xcr0();
     uint32_t regs[4], max_leaf, max_subleaf = 0;
     cpu_cpuid(0, 0, regs);
@@ -129,7 +123,9 @@ static uint64_t cpu_features(void) {
         cpu_cpuid(7, 0, regs);
         max_subleaf = regs[EAX];
     }
-    if (cpu_has_tiles() && cpu_request_amx()) xcr0 &= XCR0_AVX512;
+    const int error = cpu_has_tiles() ? cpu_request_amx() : 0;
+    *refusal = error > 0 ? error : 0;
+    if (error) xcr0 &= XCR0_AVX512;
     for (int i = 0; i < CPU_N_FEATURES; i++) {
         const struct cpu_feature *f = &cpu_feature_table[i];
         if (f->leaf > max_leaf || f->subleaf > max_subleaf) continue;
@@ -195,14 +191,14 @@ static int cpu_has(const struct cpu_feature *f) {
 #endif
 }
 
-static uint64_t cpu_features(void) {
+static uint64_t cpu_features(int *refusal) {
     uint64_t found = 0;
+    *refusal = 0;
     for (int i = 0; i < CPU_N_FEATURES; i++)
         if (cpu_has(&cpu_feature_table[i])) found |= (uint64_t)1 << i;
     return found;
 }
 
-static int cpu_refusal(void) { return 0; }
 static void cpu_vendor(char name[13]) { name[0] = 0; }
 
 #else /* other machines: only scalar is built, and there is nothing to ask */
@@ -214,9 +210,8 @@ struct cpu_feature {
 };
 static const struct cpu_feature cpu_feature_table[1] = {{""}};
 
-static uint64_t cpu_features(void) { return 0; }
+static uint64_t cpu_features(int *refusal) { *refusal = 0; return 0; }
 
-static int cpu_refusal(void) { return 0; }
 static void cpu_vendor(char name[13]) { name[0] = 0; }
 
 #endif

@@ -31,7 +31,6 @@ from llamacy.errors import (
     LlamacyError,
     ModelFileError,
 )
-from llamacy.ops.state.page_numbers import CONVERTIBLE
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.printable import shown
 from llamacy.system.whole_files import file_errors, new_file, regular_path
@@ -154,7 +153,7 @@ def load(
             if n_gone > most_gone:
                 raise FormatError(path, "header n_gone", f"at most {most_gone}", n_gone)
             read = partial(_read, path, archive)
-            page_type = _page_type(path, header, origin.kv_type, sequence.page_type)
+            page_type = _page_type(path, header, origin.kv_type, sequence)
             sequence.restore(n_past, n_gone, read, snapshots, page_type)
     except LlamacyError:
         raise
@@ -212,14 +211,14 @@ def _check_header(
 
 
 def _page_type(
-    path: Path, header: dict[str, Any], kv_type: str, own: str | None
+    path: Path, header: dict[str, Any], kv_type: str, sequence: SavableSequence
 ) -> str | None:
     """Return the type of the numbers in the file's pages; None if all is as here."""
     found = header.get("page_type", kv_type)
-    if own is None or found == own:
+    if sequence.page_type in (None, found):
         return None
-    if not (isinstance(found, str) and {found, own} <= CONVERTIBLE):
-        wanted = f"{own}, or a type that becomes it"
+    if not isinstance(found, str) or found not in sequence.readable_page_types:
+        wanted = " or ".join(sorted(sequence.readable_page_types))
         raise FormatError(path, "header page_type", wanted, repr(found)[:80])
     return found
 

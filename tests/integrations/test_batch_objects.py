@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,21 @@ def model() -> Iterator[Model]:
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")  # where ledgers of objects are
+
+
+def policy_of(host: str, user: str, *actions: str) -> dict[str, str]:
+    """Let a new user do some actions; return the environment with the user's key."""
+    boto3: Any = pytest.importorskip("boto3")
+    iam = boto3.client("iam", endpoint_url=host, region_name="us-east-1")
+    allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName=user, PolicyDocument=document)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return {
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+    }
 
 
 def put(address: str, path: Path) -> None:
@@ -124,6 +140,32 @@ def test_a_job_that_ends_while_it_writes_leaves_the_object_as_it_is(
     assert [each.name for each in Path().iterdir()] == ["b.jsonl.part"]
     assert run(model, source, target, overwrite=True, **OPTIONS).n_before == len(SUMS)
     assert b"answer" in content(target)
+
+
+@pytest.mark.parametrize("actions", ["s3:PutObject", "s3:PutObject s3:GetObject"])
+def test_a_user_who_may_not_look_may_write(
+    query: str,
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    actions: str,
+) -> None:
+    rows, name = write_sums(tmp_path / "in.jsonl"), actions.replace(":", "-")
+    wanted, target = tmp_path / "out.jsonl", f"s3://rows/{name}.jsonl{query}"
+    run(model, rows, wanted, **OPTIONS)
+    host = f"http://{query.partition('=')[2].partition('&')[0]}"
+    keys = policy_of(host, name.replace(" ", "-"), *actions.split())
+    with monkeypatch.context() as patch:
+        for variable, value in keys.items():
+            patch.setenv(variable, value)
+        patch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0.0)
+        with pytest.raises(llamacy.ModelFileError, match="may exist already"):
+            run(model, rows, target, **OPTIONS)
+        patch.setattr(Ledger, "remove", lambda ledger: ledger._file.close())
+        for n_before in (0, len(SUMS)):  # the second goes on, and writes it again
+            done = run(model, rows, target, overwrite=True, **OPTIONS)
+            assert (done.is_complete, done.n_before) == (True, n_before)
+    assert content(target) == wanted.read_bytes()
 
 
 def test_what_is_wrong_is_said_before_the_model_is_loaded(

@@ -23,6 +23,15 @@ EVERY_MODULE = frozenset(BY_NAME)
 AVAILABLE = {level.name for level in kernels.available()}
 ROOT = Path(__file__).resolve().parents[2]
 
+SMALL_SIGNAL_STACK = (
+    "import ctypes;"
+    "stack = ctypes.create_string_buffer(4096);"
+    "P = ctypes.c_void_p;"
+    "stack_t = (P * 3)(ctypes.addressof(stack), 0, len(stack));"
+    "assert ctypes.CDLL(None).sigaltstack(stack_t, None) == 0;"
+)
+"""Gives the main thread a signal stack without room for AMX's registers."""
+
 
 def pretend(
     monkeypatch: pytest.MonkeyPatch,
@@ -31,15 +40,15 @@ def pretend(
     machine: str = "x86_64",
 ) -> None:
     """Make the machine and the build look as told."""
-    monkeypatch.setattr(kernels, "_features", lambda: features)
     monkeypatch.setattr(kernels, "_is_built", lambda name: name in built)
+    monkeypatch.setattr(cpu, "FEATURES", features)
     monkeypatch.setattr(cpu, "MACHINE", machine)
-    monkeypatch.setattr(cpu, "refusal", lambda: 0)
+    monkeypatch.setattr(cpu, "REFUSAL", 0)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     """Make Linux look as if it refused AMX to this process."""
-    monkeypatch.setattr(cpu, "refusal", lambda: error)
+    monkeypatch.setattr(cpu, "REFUSAL", error)
 
 
 def features_of(name: str) -> frozenset[str]:
@@ -200,8 +209,8 @@ class TestChoice:
 class TestThisMachine:
     @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux's /proc/cpuinfo")
     def test_features_are_those_linux_names(self) -> None:
-        known = EVERY_FEATURE | cpu.features()
-        granted = cpu.features()
+        known = EVERY_FEATURE | cpu.FEATURES
+        granted = cpu.FEATURES
         listed = cpuinfo_flags() & known
         # Linux names AMX even where a process may not use it.
         amx = {name for name in known if name.startswith("amx_")}
@@ -212,11 +221,7 @@ class TestThisMachine:
     def test_amx_is_left_where_a_signal_stack_is_too_small_for_it(self) -> None:
         """Its registers take 8 KiB, which a handler's stack must have room for."""
         code = (
-            "import ctypes;"
-            "stack = ctypes.create_string_buffer(4096);"
-            "P = ctypes.c_void_p;"
-            "stack_t = (P * 3)(ctypes.addressof(stack), 0, len(stack));"
-            "assert ctypes.CDLL(None).sigaltstack(stack_t, None) == 0;"
+            f"{SMALL_SIGNAL_STACK}"
             "import llamacy; from llamacy import kernels;"
             "print(*map(kernels.lacking, kernels.LEVELS), sep='; ');"
             "llamacy.load('demo').generate('Once upon a time, ' * 9, max_tokens=2)"
@@ -224,6 +229,22 @@ class TestThisMachine:
         done = run_python(code, LLAMACY_ISA="")
         assert done.returncode == 0, done.stderr
         assert "; a thread's alternate signal stack is too small" in done.stdout
+
+    @pytest.mark.skipif("amx" not in AVAILABLE, reason="this machine has no AMX")
+    def test_a_refusal_is_told_alike_once_its_cause_is_gone(self) -> None:
+        """Linux would grant AMX by then, but the level is chosen."""
+        code = (
+            f"{SMALL_SIGNAL_STACK}"
+            "from llamacy import kernels;"
+            "print(kernels.reason(), *map(kernels.lacking, kernels.LEVELS));"
+            "assert ctypes.CDLL(None).sigaltstack((P * 3)(0, 2, 0), None) == 0;"
+            "print(kernels.reason(), *map(kernels.lacking, kernels.LEVELS));"
+        )
+        done = run_python(code, LLAMACY_ISA="")
+        assert done.returncode == 0, done.stderr
+        first, second = done.stdout.splitlines()
+        assert first == second
+        assert "signal stack is too small" in first
 
     @pytest.mark.parametrize("name", [level.name for level in LEVELS])
     def test_load_imports_the_level_or_says_why_not(self, name: str) -> None:

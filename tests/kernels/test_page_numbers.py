@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,17 +80,47 @@ def test_a_value_that_is_not_finite_takes_its_key_along(
     assert np.isfinite(heads[1]).all()
 
 
-def test_a_type_that_nobody_knows_is_refused(steps: Steps, tmp_path: Path) -> None:
-    halves, shorts = caches(steps)
-    file = tmp_path / "x"
-    save(file, origin(shorts), [1] * N_PAST, filled(shorts, shorts.rows(N_PAST)))
+def lie(file: Path, page_type: object) -> None:
+    """Let a session's header name another type of its pages."""
     with zipfile.ZipFile(file) as archive:
         parts = {each.filename: archive.read(each) for each in archive.infolist()}
-    header = json.loads(parts.pop("header.json")) | {"page_type": "f8"}
+    header = json.loads(parts.pop("header.json")) | {"page_type": page_type}
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("header.json", json.dumps(header))
         for name, data in parts.items():
             archive.writestr(name, data)
+
+
+@pytest.mark.parametrize("name", ["f8", "q8_0", 16, None, ["f16"]])
+def test_a_type_that_nobody_knows_is_refused(
+    steps: Steps, tmp_path: Path, name: object
+) -> None:
+    halves, shorts = caches(steps)
+    file = tmp_path / "x"
+    save(file, origin(shorts), [1] * N_PAST, filled(shorts, shorts.rows(N_PAST)))
+    lie(file, name)
+    message = re.escape(f"page_type: wanted bf16 or f16, found {name!r}")
     for cache in (halves, shorts):
-        with pytest.raises(FormatError, match="page_type: wanted .*found 'f8'"):
+        with pytest.raises(FormatError, match=message):
             load(file, origin(cache), 2, 100, PagedSequence(cache.pool))
+
+
+def test_pages_of_a_type_that_the_model_cannot_have_are_refused(
+    steps: Steps, tmp_path: Path
+) -> None:
+    cache = Cache(steps, "f16", 24, 4)  # heads that pages in bfloat16 have no place for
+    file = tmp_path / "x"
+    save(file, origin(cache), [1] * N_PAST, filled(cache, cache.rows(N_PAST)))
+    lie(file, "bf16")
+    with pytest.raises(FormatError, match="page_type: wanted f16, found 'bf16'"):
+        load(file, origin(cache), 2, 100, PagedSequence(cache.pool))
+
+
+def test_numbers_beyond_float16_are_refused(steps: Steps, tmp_path: Path) -> None:
+    """They would become infinite, and the model's outputs NaN."""
+    halves, shorts = caches(steps)
+    rows = shorts.rows(N_PAST)
+    rows[1][40, 3] = -1e5
+    save(tmp_path / "x", origin(shorts), [1] * N_PAST, filled(shorts, rows))
+    with pytest.raises(FormatError, match="beyond float16: -9"):
+        load(tmp_path / "x", origin(halves), 2, 100, PagedSequence(halves.pool))

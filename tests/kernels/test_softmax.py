@@ -76,6 +76,24 @@ def test_sinks_far_from_scores(steps: Steps, kv_type: str, heights: str) -> None
 
 
 @each_kv_type
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("sink", [np.inf, np.nan])
+def test_a_head_whose_sink_is_no_number_has_nan(
+    steps: Steps, kv_type: str, sink: float
+) -> None:
+    sinks = np.zeros(2 * GROUP, np.float32)
+    sinks[1] = sink
+    cache = Cache(steps, kv_type, HEAD_DIM, GROUP, sinks=sinks)
+    rows = rows_of(cache, "rise")
+    is_nan = np.isnan(cache.read(rows, [])).reshape(LENGTH, 2 * GROUP, HEAD_DIM)
+    np.testing.assert_array_equal(
+        is_nan, np.isnan(cache.expected(rows)).reshape(is_nan.shape)
+    )
+    assert is_nan[:, 1].all()
+    assert is_nan.sum() == is_nan[:, 1].size
+
+
+@each_kv_type
 @each_height
 def test_steep_slopes(steps: Steps, kv_type: str, heights: str) -> None:
     slopes = np.array([8, 2, 0.5, 2, 4, 32] * 2, np.float32)

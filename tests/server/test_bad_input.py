@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -221,6 +223,31 @@ def test_a_response_that_nobody_takes_is_dropped(
             while part := one.recv(2**16):
                 n_received += len(part)
     assert n_received < len(body)  # the answer is longer
+
+
+def test_each_response_has_its_own_time_to_be_taken(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llamacy.cli import connections
+
+    monkeypatch.setattr(connections, "UNSENT_SECONDS", 1.5)
+    asked = {"model": "demo", "content": "a b " * 9000, "with_pieces": True}
+    body = json.dumps(asked).encode()
+    head = f"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}"
+    request = f"{head}\r\n\r\n".encode() + body
+    address = urlsplit(url)
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(10)
+        one.connect((address.hostname, address.port))
+        lengths = []
+        for _ in range(3):
+            one.sendall(request)
+            time.sleep(1)  # less than a response may take; two take more
+            response = http.client.HTTPResponse(one)
+            response.begin()
+            lengths.append(len(response.read()))
+    assert len(set(lengths)) == 1
 
 
 def test_hostile_texts_are_only_texts(client: Any) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import Embeddings
-from pydantic import Field
 
 from llamacy import Ranking
 from llamacy.integrations.embedding import DOCUMENT, QUERY, EmbeddingModel
-from llamacy.integrations.loading import HeldModel
+from llamacy.integrations.reranking import RerankingModel
 
 
 class LlamacyEmbeddings(EmbeddingModel, Embeddings):
@@ -58,7 +57,7 @@ class LlamacyEmbeddings(EmbeddingModel, Embeddings):
         return vector
 
 
-class LlamacyReranker(HeldModel, BaseDocumentCompressor):
+class LlamacyReranker(RerankingModel, BaseDocumentCompressor):
     """Keeps the documents that answer a query best, the best first.
 
     For LangChain's `ContextualCompressionRetriever`. The documents' metadata have the
@@ -78,31 +77,19 @@ class LlamacyReranker(HeldModel, BaseDocumentCompressor):
         The task, for models that are told of it.
     """
 
-    top_n: int | None = Field(3, description="How many documents to keep")
-    truncate: bool = Field(False, description="Whether to cut texts that are too long")
-    instruction: str | None = Field(None, description="The task")
-
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Any = None
     ) -> Sequence[Document]:
         """Return the best documents, in their order."""
         texts = [document.page_content for document in documents]
-        return _best(documents, self.loaded.rerank(query, texts, **self._options()))
+        return _best(documents, self.ranking(query, texts))
 
     async def acompress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Any = None
     ) -> Sequence[Document]:
         """Return the best documents without blocking the event loop."""
         texts = [document.page_content for document in documents]
-        ranking = await self.loaded.arerank(query, texts, **self._options())
-        return _best(documents, ranking)
-
-    def _options(self) -> Any:
-        return {
-            "top_n": self.top_n,
-            "truncate": self.truncate,
-            "instruction": self.instruction,
-        }
+        return _best(documents, await self.aranking(query, texts))
 
 
 def _best(documents: Sequence[Document], ranking: Ranking) -> list[Document]:

@@ -1,6 +1,7 @@
 """LlamaIndex's interfaces: `Llamacy`, for its engines, indexes and agents.
 
-`LlamacyEmbedding` embeds the texts of its indexes.
+`LlamacyEmbedding` embeds the texts of its indexes, and `LlamacyReranker` keeps those
+that answer a query best.
 
 Needs the package llama-index-core: ``pip install '.[llama-index]'``.
 """
@@ -14,5 +15,6 @@ with needs("llama_index", "llama-index"):
 
     from llamacy.integrations.llama_index.embedding import LlamacyEmbedding
     from llamacy.integrations.llama_index.model import Llamacy
+    from llamacy.integrations.llama_index.reranker import LlamacyReranker
 
-__all__ = ["Llamacy", "LlamacyEmbedding"]
+__all__ = ["Llamacy", "LlamacyEmbedding", "LlamacyReranker"]

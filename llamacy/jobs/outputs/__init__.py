@@ -104,9 +104,18 @@ def check_new(target: Stored, *, overwrite: bool) -> None:
     Raises
     ------
     ModelFileError
-        There is.
+        There is, or the user may not know.
     """
-    if not overwrite and target.exists():
+    if overwrite:
+        return
+    try:
+        exists = target.exists()
+    except ModelFileError as error:
+        if error.errno != errno.EACCES:
+            raise
+        reason = "may exist already, as its key may not tell: have it overwritten"
+        raise ModelFileError(errno.EACCES, reason, target.path) from error
+    if exists:
         reason = "exists already: choose another name, or have it overwritten"
         raise ModelFileError(errno.EEXIST, reason, target.path)
 

@@ -15,7 +15,7 @@ from llamacy.generation.cancelling import CancelToken
 from llamacy.jobs.packages import ray_package
 from llamacy.jobs.ray.clusters import Node, nodes
 from llamacy.jobs.ray.rows_left import RowsLeft
-from llamacy.jobs.ray.worker import Begun, Found, Origin, Worker
+from llamacy.jobs.ray.worker import Begun, Found, LoadArguments, Worker
 from llamacy.jobs.rows import Row
 from llamacy.jobs.tasks import Result, Task
 
@@ -49,15 +49,15 @@ class Crew:
     ----------
     task : Task
         The task.
-    origin : Origin
-        The model, of which each worker loads one.
+    arguments : LoadArguments
+        Arguments with which each worker loads the model.
     memory : int, default 0
         Bytes that each worker asks Ray for; 0 if they are not known.
     """
 
-    def __init__(self, task: Task, origin: Origin, memory: int = 0) -> None:
+    def __init__(self, task: Task, arguments: LoadArguments, memory: int = 0) -> None:
         self._ray = ray_package()
-        self._task, self._origin, self._memory = task, origin, memory
+        self._task, self._arguments, self._memory = task, arguments, memory
         self._hands: dict[Any, _Hand] = {}  # by what they are waited for
         self._crew: dict[str, _Hand] = {}  # by their nodes
         self._deaths: dict[str, int] = {}
@@ -188,7 +188,7 @@ class Crew:
             if node.memory < self._memory:
                 self._refuse(name, _too_small(node, self._memory))
             else:
-                n_threads = self._origin.n_threads or node.n_cpus
+                n_threads = self._arguments.n_threads or node.n_cpus
                 self._begin(name, min(node.n_cpus, n_threads))
         if self._crew:
             self._seen = monotonic()
@@ -213,7 +213,7 @@ class Crew:
                     node, soft=False
                 ),
             )
-            .remote(self._task, self._origin)
+            .remote(self._task, self._arguments)
         )
         hand = self._crew[node] = _Hand(node, actor)
         self._hands[actor.begin.remote()] = hand
@@ -260,7 +260,7 @@ class Crew:
             self._identity = begun.model
         elif begun.model != self._identity:
             wanted = "the model that other nodes have"
-            raise FormatError(self._origin.source, "file", wanted, "another model")
+            raise FormatError(self._arguments.source, "file", wanted, "another model")
 
     def _results(
         self, hand: _Hand, call: Any, left: RowsLeft

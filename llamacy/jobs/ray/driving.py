@@ -10,13 +10,13 @@ from llamacy.jobs.progress import JobProgress, Meter, OnProgress
 from llamacy.jobs.ray.clusters import connected
 from llamacy.jobs.ray.crew import Crew
 from llamacy.jobs.ray.resources import memory_of
-from llamacy.jobs.ray.worker import Origin
+from llamacy.jobs.ray.worker import LoadArguments
 from llamacy.model_files.sources import DEMO
 
 
 def run_on_ray(
     job: LocalJob,
-    origin: Origin,
+    arguments: LoadArguments,
     address: str,
     *,
     progress: OnProgress | None = None,
@@ -28,8 +28,8 @@ def run_on_ray(
     ----------
     job : LocalJob
         The job, which is checked.
-    origin : Origin
-        The model.
+    arguments : LoadArguments
+        Arguments with which each worker loads the model.
     address : str
         The cluster's address.
     progress : callable, optional
@@ -49,14 +49,14 @@ def run_on_ray(
     LlamacyError
         No node can load the model, or all nodes are lost.
     """
-    memory = memory_of(origin) if _is_here(origin) else 0
-    with connected(address), Crew(job.task, origin, memory) as crew:
+    memory = memory_of(arguments) if _is_here(arguments) else 0
+    with connected(address), Crew(job.task, arguments, memory) as crew:
         identity = crew.identity(cancel)
         if identity is None:
             return Meter(0).progress()
         return job.run_by(identity, crew.answers, progress=progress, cancel=cancel)
 
 
-def _is_here(origin: Origin) -> bool:
+def _is_here(arguments: LoadArguments) -> bool:
     """Whether this machine has the model's file, too: names may be downloads."""
-    return os.path.exists(origin.source) or origin.source == DEMO
+    return os.path.exists(arguments.source) or arguments.source == DEMO

@@ -16,7 +16,7 @@ from llamacy.jobs.inputs.parquet import values_of
 from llamacy.jobs.ordering import windows
 from llamacy.jobs.outputs.parquet import added_arrays, added_fields
 from llamacy.jobs.ray.resources import USUAL_TOKENS, needs_of
-from llamacy.jobs.ray.worker import Origin
+from llamacy.jobs.ray.worker import LoadArguments
 from llamacy.jobs.rows import Row, to_json
 from llamacy.model.model import Model
 
@@ -101,7 +101,9 @@ class Predictor:
             options=given,
         )
         # a model of this process is used as it is; Ray pickles one for its actors
-        self._model = model if isinstance(model, Model) else Origin.of(model).load()
+        self._model = (
+            model if isinstance(model, Model) else LoadArguments.of(model).load()
+        )
         self._task = task.fitted(self._model)
 
     @staticmethod
@@ -144,7 +146,7 @@ class Predictor:
         >>> needs["num_cpus"], 2**26 < needs["memory"] < 2**28
         (4, True)
         """
-        return needs_of(Origin.of(model), n_tokens, num_cpus)._asdict()
+        return needs_of(LoadArguments.of(model), n_tokens, num_cpus)._asdict()
 
     def __call__(self, batch: Any) -> Any:
         """Return a batch with the columns of the answers.

@@ -9,7 +9,7 @@ from llamacy.arguments import checked_integer
 from llamacy.generation.scheduler import N_ACTIVE
 from llamacy.jobs.packages import ray_package
 from llamacy.jobs.ray.clusters import nodes
-from llamacy.jobs.ray.worker import Origin
+from llamacy.jobs.ray.worker import LoadArguments
 from llamacy.model_files.inspecting import inspect
 
 USUAL_TOKENS: Final = 1024
@@ -33,14 +33,14 @@ class Needs(NamedTuple):
 
 
 def needs_of(
-    origin: Origin, n_tokens: int = USUAL_TOKENS, num_cpus: int | None = None
+    arguments: LoadArguments, n_tokens: int = USUAL_TOKENS, num_cpus: int | None = None
 ) -> Needs:
     """Return the cores and the memory of an actor that loads a model.
 
     Parameters
     ----------
-    origin : Origin
-        The model, whose file this machine has.
+    arguments : LoadArguments
+        Arguments of a model whose file this machine has.
     n_tokens : int
         Most tokens of a row, its prompt and its answer.
     num_cpus : int, optional
@@ -56,25 +56,25 @@ def needs_of(
     """
     n_tokens = checked_integer("n_tokens", n_tokens, 1)
     if num_cpus is None:
-        num_cpus = origin.n_threads or _cores()
+        num_cpus = arguments.n_threads or _cores()
     num_cpus = checked_integer("num_cpus", num_cpus, 1)
-    return Needs(num_cpus, memory_of(origin, n_tokens))
+    return Needs(num_cpus, memory_of(arguments, n_tokens))
 
 
-def memory_of(origin: Origin, n_tokens: int = USUAL_TOKENS) -> int:
+def memory_of(arguments: LoadArguments, n_tokens: int = USUAL_TOKENS) -> int:
     """Return the memory of a process that loads a model, in bytes.
 
     That is the model's, and keys and values of as many rows as it decodes together.
 
     Parameters
     ----------
-    origin : Origin
-        The model, whose file this machine has.
+    arguments : LoadArguments
+        Arguments of a model whose file this machine has.
     n_tokens : int
         Most tokens of a row, its prompt and its answer.
     """
-    options = origin.options
-    info = inspect(origin.source, quantize=options.get("quantize"))
+    options = arguments.options
+    info = inspect(arguments.source, quantize=options.get("quantize"))
     kv_type = options.get("kv_type") or "f16"
     n_tokens = min(n_tokens, options.get("n_ctx") or info.n_ctx_train)
     n_active = options.get("max_active")

@@ -23,7 +23,7 @@ Found: TypeAlias = "list[tuple[int, Result]]"
 """Results by the positions of their rows."""
 
 
-class Origin(NamedTuple):
+class LoadArguments(NamedTuple):
     """The arguments of `llamacy.load` with which each worker loads the model.
 
     Attributes
@@ -38,8 +38,8 @@ class Origin(NamedTuple):
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, model: Model | str | os.PathLike[str]) -> Origin:
-        """Return the origin of a model, or of a path or name.
+    def of(cls, model: Model | str | os.PathLike[str]) -> LoadArguments:
+        """Return those that load a model again, or a path or name.
 
         Raises
         ------
@@ -82,19 +82,19 @@ class Worker:
     ----------
     task : Task
         The task.
-    origin : Origin
-        The model.
+    arguments : LoadArguments
+        Arguments with which each worker loads the model.
     """
 
-    def __init__(self, task: Task, origin: Origin) -> None:
+    def __init__(self, task: Task, arguments: LoadArguments) -> None:
         self._task = task
-        self._origin = origin
+        self._arguments = arguments
         self._model: Model | None = None
 
     def begin(self) -> Begun | LlamacyError:
         """Load the model, and see whether the task is for it."""
         try:
-            self._model = self._origin.load()
+            self._model = self._arguments.load()
             self._task = self._task.fitted(self._model)
         except LlamacyError as error:
             return error.with_traceback(None)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from llamacy.errors import ArgumentError, ModelFileError
@@ -23,10 +23,13 @@ from llamacy.jobs.storage.disk import draft_beside
 from llamacy.printable import printable
 from llamacy.system.whole_files import file_errors
 
+FoundT = TypeVar("FoundT")
+
 _S3: Final = ("s3",)
 _GOOGLE: Final = ("gs", "gcs")
 _PATIENCE: Final = "retry_limit_seconds=60"  # of Google's, which is 15 minutes
 _IN_PATH: Final = "/%!$&'()*+,;=:@~"  # of an address; others are encoded in it
+_DENIED: Final = ("ACCESS_DENIED", "PERMISSION_DENIED")  # in errors of S3, of Google's
 _READ_BYTES: Final = 4 * 2**20  # at once: a request takes a tenth of a second
 
 
@@ -94,9 +97,13 @@ class StoredObject:
             raise ModelFileError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def check_writable(self) -> None:
-        """Check that there is its bucket; who may write there shows when one does."""
+        """Check that there is its bucket, if the user may look.
+
+        Only writing shows whether the user may write there.
+        """
         bucket = self._key.partition("/")[0]
-        if self._info(bucket).type == self._not_found:
+        found = _unless_denied(lambda: self._info(bucket).type)
+        if found == self._not_found:
             raise ModelFileError(errno.ENOENT, f"no bucket {bucket}", self.path)
 
     def exists(self) -> bool:
@@ -105,7 +112,7 @@ class StoredObject:
         Raises
         ------
         ModelFileError
-            The store cannot be asked.
+            The store cannot be asked; EACCES if it does not tell this user.
         """
         found = self._info(self._key)
         if found.type not in (self._not_found, type(found.type).File):
@@ -144,7 +151,8 @@ class StoredObject:
                 write(draft)
                 n_bytes = os.path.getsize(draft)
             self._send(draft)
-            if (found := self.size()) != n_bytes:
+            found = _unless_denied(self.size)
+            if found not in (None, n_bytes):
                 reason = f"{n_bytes} bytes were sent, and {found} are there"
                 raise ModelFileError(errno.EIO, reason, self.path)
         finally:
@@ -182,8 +190,19 @@ class StoredObject:
                 raise ArgumentError(f"{name or self.path}: {reason}") from None
             if isinstance(error, FileNotFoundError):
                 reason = os.strerror(errno.ENOENT)
-            number = error.errno or errno.EIO
+            is_denied = any(each in reason for each in _DENIED)
+            number = error.errno or (errno.EACCES if is_denied else errno.EIO)
             raise ModelFileError(number, reason, self.path) from error
+
+
+def _unless_denied(look: Callable[[], FoundT]) -> FoundT | None:
+    """Return what `look` finds; None if the user, who may write, may not look."""
+    try:
+        return look()
+    except ModelFileError as error:
+        if error.errno != errno.EACCES:
+            raise
+        return None
 
 
 class _Reader(io.RawIOBase):

@@ -43,6 +43,12 @@ INLINE int end_of(const attention_args *a, const row_run *run) {
     return after_seen(a, run, run->position + run->n_rows - 1);
 }
 
+/* The sums of query r begin with a sink. One that is +infinity or NaN makes all its outputs NaN. */
+INLINE void begin_sink(attention_state *s, int r, float sink) {
+    s->max[r] = fmaxf(sink, -FLT_MAX);
+    s->sum[r] = sink < INFINITY ? 1 : NAN;
+}
+
 /* Put scaled queries into `memory`, if there are any, and outputs after them; nothing is attended to yet. */
 static void begin_strip(const attention_args *a, const attention_path *path, const query_rows *rows,
                         query_strip *strip, float *weights, float *memory) {
@@ -60,7 +66,7 @@ static void begin_strip(const attention_args *a, const attention_path *path, con
     for (int r = 0; r < count_queries(strip); r++) {
         const int head = strip->first_head + r % group;
         if (a->slopes) s->slope[r] = a->slopes[head];
-        if (a->sinks) s->max[r] = fmaxf(a->sinks[head], -FLT_MAX), s->sum[r] = 1;
+        if (a->sinks) begin_sink(s, r, a->sinks[head]);
         if (!rows->q) continue;
         const float *row = rows->q + (size_t)(strip->run->row + r / group) * rows->ldq + (size_t)head * d.key;
         path->store_query(s, r, row, d.key, a->scale);

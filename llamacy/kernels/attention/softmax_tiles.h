@@ -84,7 +84,7 @@ INLINE void begin_scores(attention_state *s, int r, const sight *see, int n_page
     const int begin = seen.hidden / PAGE_TOKENS * PAGE_TOKENS, end = n_pages * PAGE_TOKENS;
     const int first_page = begin + PAGE_TOKENS < end ? begin + PAGE_TOKENS : end;
     s->max[r] = fmaxf(find_peak(s, r, seen, begin, first_page), -FLT_MAX / 2);
-    s->sum[r] = 0; /* of a sink of -infinity */
+    s->sum[r] *= 0; /* without a sink of -infinity; one of NaN stays */
 }
 
 /* The reference of query r becomes its largest score with n_pages; sums and outputs shrink. */

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 
 from llamacy.ops.plan.kernel_choice import Kernels
 from llamacy.ops.plan.recorder import Node
+from llamacy.ops.state.page_numbers import fits_bf16
 from llamacy.ops.state.specs import KeyValues
-
-_UNIT = 32  # dimensions: others would take more memory than float16
 
 _DECIDING = {"attention": 2, "latent_attention": 1, "shared_attention": 0}
 """The input that decides whether attention may round, by operation."""
@@ -45,10 +44,8 @@ def page_type(kv_type: str, nodes: Iterable[Node], kernels: Kernels) -> str:
 
 
 def _fits(node: Node) -> bool:
-    spec = node.state
-    assert isinstance(spec, KeyValues)
-    n_odd = spec.head_dim % _UNIT + spec.value_dim % _UNIT
-    return not spec.is_latent and n_odd == 0
+    assert isinstance(node.state, KeyValues)
+    return fits_bf16(node.state)
 
 
 def _is_rounded(node: Node, kernels: Kernels) -> bool:

@@ -18,9 +18,14 @@ from llamacy.ops.state.specs import KeyValues
 _PAGE: Final = 32
 _HALF: Final = 16  # tokens whose keys are side by side
 _NAN: Final = 0x7FC0
+_UNIT: Final = 32  # dimensions: others would take more memory than float16
+_CONVERTIBLE: Final = frozenset({"f16", "bf16"})
 
-CONVERTIBLE: Final = frozenset({"f16", "bf16"})
-"""Types of which pages can be turned into each other's."""
+
+def fits_bf16(spec: KeyValues) -> bool:
+    """Whether pages in bfloat16 can have these keys and values."""
+    n_odd = spec.head_dim % _UNIT + spec.value_dim % _UNIT
+    return not spec.is_latent and n_odd == 0
 
 
 class PageNumbers:
@@ -34,11 +39,20 @@ class PageNumbers:
 
     def __init__(self, layout: StateLayout) -> None:
         self._layout = layout
+        self._specs = [each for each in layout.specs if isinstance(each, KeyValues)]
 
     @property
     def page_type(self) -> str:
         """The type of numbers: the one that was asked for, or ``"bf16"``."""
         return self._layout.kv_type
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """Types of pages that `read` can make pages of its own from."""
+        is_convertible = all(map(fits_bf16, self._specs))
+        if is_convertible and self.page_type in _CONVERTIBLE:
+            return _CONVERTIBLE
+        return frozenset({self.page_type})
 
     @property
     def are_cleared(self) -> bool:
@@ -49,13 +63,17 @@ class PageNumbers:
         """Return a page that has numbers of another type, or the same, in its own.
 
         Bfloat16 has a value that is not finite as 0, and a key of NaN with it.
+
+        Raises
+        ------
+        ValueError
+            A number in bfloat16 is beyond float16.
         """
         page = np.frombuffer(data, np.uint8)
         if page_type == self.page_type:
             return page
         page = page.copy()
-        specs = [each for each in self._layout.specs if isinstance(each, KeyValues)]
-        for spec in specs:
+        for spec in self._specs:
             _convert(page, self._layout.slot(spec), spec, self.page_type)
         return page
 
@@ -107,7 +125,10 @@ def _rounded(halves: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _shortened(halves: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Round bfloat16 to float16, which is exact within its range."""
+    """Round bfloat16 to float16, which is exact within its range, and has no other."""
     floats = (halves.astype(np.uint32) << 16).view(np.float32)
+    beyond = floats[np.isfinite(floats) & (np.abs(floats) > np.finfo(np.float16).max)]
+    if len(beyond):
+        raise ValueError(f"a key or a value that is beyond float16: {beyond[0]:g}")
     with np.errstate(over="ignore", under="ignore"):
         return floats.astype(np.float16).view(np.uint16)

@@ -54,6 +54,11 @@ class PagedSequence:
         return None if self.pool.numbers is None else self.pool.numbers.page_type
 
     @property
+    def readable_page_types(self) -> frozenset[str]:
+        """Types of pages that `restore` takes; none if nobody has said."""
+        return self.pool.numbers.readable if self.pool.numbers else frozenset()
+
+    @property
     def n_pages(self) -> int:
         """Pages held, shared ones included."""
         return len(self._pages.held)

@@ -82,6 +82,10 @@ class SavableSequence(SequenceState, Protocol):
         """Type of the numbers in its pages; None if nobody has said."""
 
     @property
+    def readable_page_types(self) -> frozenset[str]:
+        """Types of pages that `restore` takes; none if nobody has said."""
+
+    @property
     def n_gone(self) -> int:
         """Pages at the beginning that were given back, and are not among the parts."""
 
@@ -120,5 +124,5 @@ class SavableSequence(SequenceState, Protocol):
         snapshots : tuple of int
             Its `snapshots`, of rising lengths from 1 to `n_tokens`.
         page_type : str, optional
-            Its `page_type`, of those that can be converted; None for the same.
+            Its `page_type`, one of `readable_page_types`; None for the same.
         """

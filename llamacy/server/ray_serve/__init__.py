@@ -2,10 +2,10 @@
 
 ::
 
-    deploying   `deployment`, `app_builder`: models and options to an application
-    origins     the models, as each replica loads them
-    nodes       paths that only the nodes have
-    replica     a server in an actor
+    deploying       `deployment`, `app_builder`: models and options to an application
+    replica_models  the models, as each replica loads them
+    nodes           paths that only the nodes have
+    replica         a server in an actor
 
 Serve does the rest: it places replicas, restarts those that are lost, scales them, and
 passes requests on to the one that has fewer.

@@ -12,8 +12,12 @@ from llamacy.arguments import checked_integer, checked_strings, short, unknown_o
 from llamacy.errors import ArgumentError, MissingPackageError
 from llamacy.model.model import Model
 from llamacy.server.application import MAX_BODY, QUIET_SECONDS, app
-from llamacy.server.ray_serve.origins import check_options, n_threads_of, origins
 from llamacy.server.ray_serve.replica import Replica
+from llamacy.server.ray_serve.replica_models import (
+    check_options,
+    n_threads_of,
+    replica_models,
+)
 from llamacy.server.slots import OnDemand
 
 _MAX_WAITING: Final = 64
@@ -118,7 +122,7 @@ def deployment(
     """
     serve = _ray_serve()
     waiting = checked_integer("max_waiting", max_waiting, 0)
-    found = origins(model, load_options, waiting)
+    found = replica_models(model, load_options, waiting)
     options: dict[str, Any] = {
         "api_keys": checked_strings("api_keys", api_keys),
         "allowed_hosts": checked_strings("allowed_hosts", allowed_hosts),
@@ -128,10 +132,10 @@ def deployment(
         "page": page,
     }
     # checks them; replicas have models in the place of these
-    app({name: OnDemand(origin.load) for name, origin in found.items()}, **options)
+    app({name: OnDemand(each.load) for name, each in found.items()}, **options)
     actor = {"num_cpus": n_threads_of(found) if num_cpus is None else num_cpus}
     actor["memory"] = memory
-    n_active = sum(origin.options["max_active"] for origin in found.values())
+    n_active = sum(each.options["max_active"] for each in found.values())
     capacity = n_active + waiting * len(found)
     settings = _ray_settings(serve, ray_options, actor, n_active, capacity)
     try:

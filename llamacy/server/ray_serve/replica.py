@@ -14,7 +14,7 @@ from llamacy.errors import ClosedError
 from llamacy.model.model import Model
 from llamacy.printable import printable
 from llamacy.server.application import app
-from llamacy.server.ray_serve.origins import Origin
+from llamacy.server.ray_serve.replica_models import ReplicaModel
 from llamacy.server.record import GIVEN_ID
 
 _KEY_VARIABLE: Final = "LLAMACY_API_KEY"
@@ -25,7 +25,7 @@ class Replica:
 
     Parameters
     ----------
-    found : mapping of str to Origin
+    found : mapping of str to ReplicaModel
         The models by the names that clients call them.
     options : mapping of str to any
         Options of `llamacy.server.app`.
@@ -36,13 +36,15 @@ class Replica:
         A model cannot be loaded.
     """
 
-    def __init__(self, found: Mapping[str, Origin], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, found: Mapping[str, ReplicaModel], options: Mapping[str, Any]
+    ) -> None:
         key = os.environ.get(_KEY_VARIABLE, "")
         self._options = {**options}
         self._options["api_keys"] = options["api_keys"] or ([key] if key else ())
         self._models: dict[str, Model] = {}
-        for name, origin in found.items():
-            self._models[name] = origin.load()
+        for name, each in found.items():
+            self._models[name] = each.load()
 
     def __serve_build_asgi_app__(self) -> Starlette:
         """Return the application: the interface of Ray Serve."""

@@ -17,7 +17,7 @@ from llamacy.jobs import run
 from llamacy.jobs.columns import ColumnTask
 from llamacy.jobs.ray.crew import Crew
 from llamacy.jobs.ray.rows_left import RowsLeft
-from llamacy.jobs.ray.worker import Begun, Origin
+from llamacy.jobs.ray.worker import Begun, LoadArguments
 from llamacy.jobs.requests import COMPLETIONS, EMBEDDINGS
 from llamacy.model_files.sources import find_source
 from tests.support.command_process import COMMAND, ENVIRONMENT, posix
@@ -63,7 +63,7 @@ def test_a_node_with_another_model_is_left_out(
     source, target = write_sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     with caplog.at_level(logging.WARNING, "llamacy.jobs"):
         task = ColumnTask(prompt=PROMPT)
-        with Crew(task, Origin("~/m.gguf", {"n_threads": 1})) as both:
+        with Crew(task, LoadArguments("~/m.gguf", {"n_threads": 1})) as both:
             assert both.identity() is not None
             end = monotonic() + 60
             while not both._faults and monotonic() < end:
@@ -77,7 +77,7 @@ def test_a_node_with_another_model_is_left_out(
 
 
 def test_a_node_with_another_version_is_an_error() -> None:
-    crew = Crew(ColumnTask(prompt=PROMPT), Origin("demo", {}))
+    crew = Crew(ColumnTask(prompt=PROMPT), LoadArguments("demo", {}))
     with pytest.raises(llamacy.LlamacyError, match=r"wanted llamacy .*, found 0\.0"):
         crew._check(Begun("0.0", {}))
 
@@ -86,7 +86,7 @@ def test_a_model_that_no_node_has_memory_for_is_an_error(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write_sums(tmp_path / "in.jsonl")
-    monkeypatch.setattr("llamacy.jobs.ray.driving.memory_of", lambda origin: 2**50)
+    monkeypatch.setattr("llamacy.jobs.ray.driving.memory_of", lambda arguments: 2**50)
     with pytest.raises(llamacy.LlamacyError, match="wanted 1e.06 GiB of memory"):
         run("demo", source, tmp_path / "out.jsonl", prompt=PROMPT, ray="auto")
     assert [each.name for each in tmp_path.iterdir()] == ["in.jsonl"]

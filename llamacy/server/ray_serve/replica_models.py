@@ -23,7 +23,7 @@ from llamacy.server.ray_serve.nodes import check_on_nodes
 _OTHER_OPTIONS: Final = ("source", "progress", "max_waiting")  # of `load`
 
 
-class Origin(NamedTuple):
+class ReplicaModel(NamedTuple):
     """A model that each replica loads.
 
     Attributes
@@ -51,11 +51,11 @@ class Origin(NamedTuple):
         return load_again(self.source._replace(options=tuple(options.items())))
 
 
-def origins(
+def replica_models(
     model: Model | str | os.PathLike[str] | Mapping[str, Any],
     load_options: Mapping[str, Any] | None,
     max_waiting: int,
-) -> dict[str, Origin]:
+) -> dict[str, ReplicaModel]:
     """Return the models of a deployment by the names that clients call them.
 
     Parameters
@@ -80,10 +80,10 @@ def origins(
         wanted = "a model, a path or a name, or some of these by their names"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
     options["max_waiting"] = max_waiting
-    return {name: _origin(each, options) for name, each in named.items()}
+    return {name: _replica_model(each, options) for name, each in named.items()}
 
 
-def n_threads_of(found: Mapping[str, Origin]) -> int | None:
+def n_threads_of(found: Mapping[str, ReplicaModel]) -> int | None:
     """Return the most threads that a model was told to compute with."""
     given = []
     for _, (source, options) in found.items():
@@ -116,18 +116,18 @@ def _named(model: Any) -> Iterator[tuple[str, Any]]:
     yield name, model
 
 
-def _origin(model: Any, options: dict[str, Any]) -> Origin:
+def _replica_model(model: Any, options: dict[str, Any]) -> ReplicaModel:
     if isinstance(model, Model):
         if model.recipe is None:
             raise NotPicklableError(
                 "model: wanted one that llamacy.load made, or its path"
             )
         own = dict(model.recipe.options)
-        return Origin(model.recipe, _with_places(options, own))
+        return ReplicaModel(model.recipe, _with_places(options, own))
     if not is_path(model) or not os.fspath(model):
         wanted = "a llamacy.Model, a path or a name"
         raise ArgumentError(f"model: wanted {wanted}, found {short(model)}")
-    return Origin(_lasting(model), _with_places(options, {}))
+    return ReplicaModel(_lasting(model), _with_places(options, {}))
 
 
 def _with_places(options: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
