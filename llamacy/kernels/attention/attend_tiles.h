@@ -25,7 +25,6 @@ typedef struct {
     head_dims d;
     const uint8_t *keys[SPAN_PAGES];   /* [2 halves][units] */
     const uint8_t *values[SPAN_PAGES]; /* [vectors], each value_step bytes further */
-    const uint8_t *soon[SPAN_PAGES];   /* of a later page, to be prefetched meanwhile; NULL if unpacked */
     size_t value_step;
     int is_unpacked;
     bf16_span unpacked; /* of use only then */
@@ -34,12 +33,12 @@ typedef struct {
 /* A strip or two, from one span's scores to their outputs. */
 typedef struct {
     int n_strips, first, n_pages; /* of the span, that a row of them sees */
-    int is_first;                 /* of a band: it prefetches for all */
     attention_state *states[PAIR];
     int n_queries[PAIR];
     const sight *see[PAIR]; /* NULL: all of all these pages */
     sight partial[PAIR];    /* else */
     uint8_t *weights[PAIR]; /* [pages][16 rows][32 tokens] */
+    span_fetch *fetch;      /* of the next span */
 } strip_pair;
 
 /* Weights and scores of a pair, at the beginning of a span's scratch. */
@@ -61,14 +60,14 @@ static span_tiles find_tiles(const kv_span *span, int first, int n_pages) {
     for (int page = first; page < first + n_pages; page++) {
         t.keys[page] = is_unpacked ? key_tiles(&t.unpacked, t.d.key, page * HALVES) : span->pages[page].keys;
         t.values[page] = is_unpacked ? value_tiles(&t.unpacked, 0, page) : span->pages[page].values;
-        t.soon[page] = is_unpacked ? NULL : span->pages[page].soon;
     }
     return t;
 }
 
-INLINE void fetch_tiles(const uint8_t *soon, int n) {
-    for (int i = 0; i < n * TILE_BYTES; i += 64) PREFETCH_L2(soon + i);
-}
+/* A product of a pair with two tiles prefetches as much as the exponentials of two rows. */
+enum { TILE_STEPS = 2 };
+INLINE int score_steps(head_dims d, int n_pages) { return TILE_STEPS * n_pages * key_units(d.key); }
+INLINE int weigh_steps(vector_range some, int n_pages) { return TILE_STEPS * n_pages * (some.end - some.begin) / 2; }
 
 /* Sums of a pair's scores with a page: store them, and begin those of the next. */
 #define NEXT_SCORES(t, to)                             \
@@ -85,9 +84,9 @@ static void score_tiles(const strip_pair *pair, const span_tiles *t) {
     const uint8_t *queries = pair->states[0]->query_tiles, *others = pair->states[both]->query_tiles;
     float *scores = pair->states[0]->weights, *more = pair->states[both]->weights;
     for (int page = 0; page < pair->n_pages; page++) {
-        const uint8_t *keys = t->keys[pair->first + page], *soon = t->soon[pair->first + page];
-        if (pair->is_first && soon) fetch_tiles(soon, HALVES * units);
+        const uint8_t *keys = t->keys[pair->first + page];
         for (size_t at = 0; at < half; at += TILE_BYTES) {
+            fetch_steps(pair->fetch, TILE_STEPS);
             T_LOAD(4, queries + at, 64);
             T_LOAD(6, keys + at, 64);
             if (!at) NEXT_SCORES(0, scores);
@@ -121,15 +120,14 @@ static void score_tiles(const strip_pair *pair, const span_tiles *t) {
 /* Some outputs of a pair grow by the weighted values of its pages, two vectors at a time. */
 static void weigh_tiles(const strip_pair *pair, const span_tiles *t, vector_range some) {
     const int both = pair->n_strips == PAIR;
-    const size_t step = sizeof(float) * (size_t)wide_dim(t->d.value), after_keys = kv_plane_bytes(KV_BF16, t->d.key);
+    const size_t step = sizeof(float) * (size_t)wide_dim(t->d.value);
     const uint8_t *weights = pair->weights[0], *others = pair->weights[both];
     float *out = pair->states[0]->out + 16 * some.begin, *more = pair->states[both]->out + 16 * some.begin;
     for (int c = some.begin; c < some.end; c += 2, out += 32, more += 32) {
         const int first = c == some.begin;
         for (int page = 0; page < pair->n_pages; page++) {
             const uint8_t *values = t->values[pair->first + page] + (size_t)c * t->value_step;
-            const uint8_t *soon = t->soon[pair->first + page];
-            if (pair->is_first && soon) fetch_tiles(soon + after_keys + c * TILE_BYTES, 2);
+            fetch_steps(pair->fetch, TILE_STEPS);
             T_LOAD(4, weights + page * TILE_BYTES, 64);
             T_LOAD(6, values, 64);
             if (!page) NEXT_OUTPUTS(0, out, first, step);
@@ -202,45 +200,62 @@ INLINE void attend_pair(const strip_pair *pair, const span_tiles *t) {
     score_tiles(pair, t);
     for (int i = 0; i < pair->n_strips; i++)
         soften_queries(pair->states[i], 0, pair->n_queries[i], pair->see[i], pair->n_pages, pair->weights[i],
-                       wide_dim(t->d.value));
+                       wide_dim(t->d.value), pair->fetch);
     weigh_pair(pair, t, all_vectors(t->d));
+}
+
+/* Keys and values, while the first strip meets the span. If there are more than a pair, the band waits for
+ * arithmetic, and other bands have read most pages before. */
+INLINE span_fetch fetch_heads(const kv_span *span, int n_strips, int n_queries) {
+    const int n = span->n_pages, n_steps = score_steps(span->d, n) + n * n_queries + weigh_steps(all_vectors(span->d), n);
+    if (span->type != KV_BF16 || n_strips > PAIR) return no_fetch();
+    return begin_fetch(span, 0, head_bytes(KV_BF16, span->d), n_steps);
 }
 
 /* All strips of a band meet what they see of the span of tokens first .. end - 1. */
 static void attend_tiles(const attention_args *a, query_strip *strips, int n_strips, int first, int end,
                          const kv_span *span) {
     const span_tiles t = find_tiles(span, 0, span->n_pages);
-    strip_pair pair = {.is_first = 1};
+    span_fetch fetch = fetch_heads(span, n_strips, count_queries(&strips[0]));
+    strip_pair pair = {.fetch = &fetch};
     for (int strip = 0; strip < n_strips; strip += PAIR) {
         const int n = n_strips - strip < PAIR ? 1 : PAIR;
         if (!look_at_span(&pair, a, strips + strip, n, first, end)) continue;
         place_pair(&pair, span);
         attend_pair(&pair, &t);
-        pair.is_first = 0;
     }
 }
 
 /* A strip by itself, for threads that share the work on it. */
-INLINE strip_pair single_strip(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
-    return (strip_pair){.n_strips = 1, .first = first, .n_pages = count_pages(n_tokens), .is_first = 1, .states = {s},
-                        .n_queries = {n_queries}, .weights = {span->unpacked}};
+INLINE strip_pair single_strip(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
+                               span_fetch *fetch) {
+    return (strip_pair){.n_strips = 1, .first = first, .n_pages = count_pages(n_tokens), .states = {s},
+                        .n_queries = {n_queries}, .weights = {span->unpacked}, .fetch = fetch};
 }
 
 static void score_on_tiles(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries) {
-    const strip_pair strip = single_strip(span, first, n_tokens, s, n_queries);
+    span_fetch fetch = no_fetch();
+    const strip_pair strip = single_strip(span, first, n_tokens, s, n_queries, &fetch);
     const span_tiles t = find_tiles(span, first, strip.n_pages);
+    if (!t.is_unpacked)
+        fetch = begin_fetch(span, 0, kv_plane_bytes(KV_BF16, t.d.key), score_steps(t.d, strip.n_pages));
     score_tiles(&strip, &t);
 }
 
 static void soften_on_tiles(const kv_span *span, int n_tokens, attention_state *s, int n_queries, const sight *see) {
-    soften_queries(s, 0, n_queries, see, count_pages(n_tokens), span->unpacked, wide_dim(span->d.value));
+    span_fetch fetch = no_fetch();
+    soften_queries(s, 0, n_queries, see, count_pages(n_tokens), span->unpacked, wide_dim(span->d.value), &fetch);
 }
 
 static void weigh_on_tiles(const kv_span *span, int first, int n_tokens, attention_state *s, int n_queries,
                            const sight *see, vector_range some) {
-    strip_pair strip = single_strip(span, first, n_tokens, s, n_queries);
+    span_fetch fetch = no_fetch();
+    strip_pair strip = single_strip(span, first, n_tokens, s, n_queries, &fetch);
     const span_tiles t = find_tiles(span, first, strip.n_pages);
     strip.see[0] = see;
+    if (!t.is_unpacked)
+        fetch = begin_fetch(span, kv_plane_bytes(KV_BF16, t.d.key) + (size_t)some.begin * TILE_BYTES,
+                            (size_t)(some.end - some.begin) * TILE_BYTES, weigh_steps(some, strip.n_pages));
     weigh_pair(&strip, &t, some);
 }
 

@@ -15,6 +15,7 @@
 
 #include "attention/bf16_span.h"
 #include "attention/softmax.h"
+#include "attention/span_fetch.h"
 
 #define LOG2_E 1.44269504f
 #define MOST_WEIGHT 65536.0f /* that a lane's weights of a span may add up to; then the reference is raised */
@@ -103,11 +104,12 @@ static void raise_reference(attention_state *s, int r, const sight *see, int n_p
 /* Turn the scores of queries begin .. end - 1 with n_pages into weights, which are added to their
  * sums before they are rounded. width: of the outputs. */
 INLINE void soften_queries(attention_state *s, int begin, int end, const sight *see, int n_pages, uint8_t *weights,
-                           int width) {
+                           int width, span_fetch *fetch) {
     vf sums[STRIP_ROWS], most = f_zero();
     for (int r = begin; r < end; r++) {
         begin_scores(s, r, see, n_pages);
         sums[r] = weigh_scores(s, r, see, n_pages, weights);
+        fetch_steps(fetch, n_pages);
         most = f_max(sums[r], most); /* in that order, no NaN gets into it */
     }
     if (f_hmax(most) > MOST_WEIGHT)
