@@ -39,8 +39,8 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
 def zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Return zeros, which take memory as they are written.
 
-    A buffer has a row for each token of the largest pass: texts with short prompts never
-    touch most of it.
+    A buffer has a row for each token of the largest pass: texts with short prompts
+    never touch most of it.
 
     Raises
     ------
