@@ -16,7 +16,7 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     """Return zeros, in large pages where the system has them: fewer TLB misses.
 
     The memory begins at a multiple of 4096 bytes, is taken from the system when it is
-    first touched, and given back with the last array that uses it.
+    first zeros, and given back with the last array that uses it.
 
     Raises
     ------
@@ -36,8 +36,11 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     return np.frombuffer(memory, np.uint8)
 
 
-def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return zeros that are in memory now, not only from the first forward pass on.
+def zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Return zeros, which take memory as they are written.
+
+    A buffer has a row for each token of the largest pass: texts with short prompts
+    never touch most of it.
 
     Raises
     ------
@@ -45,8 +48,6 @@ def touched(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         The system does not have that much memory.
     """
     try:
-        buffer = np.empty(shape, dtype)
+        return np.zeros(shape, dtype)
     except MemoryError as error:
         raise OutOfMemoryError(f"no memory for a buffer of {shape} values") from error
-    buffer.fill(0)
-    return buffer

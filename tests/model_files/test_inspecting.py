@@ -70,15 +70,15 @@ def _allocated(
 ) -> int:
     """Load a model's executor, and count the bytes of its buffers."""
     allocated: list[int] = []
-    real = memory.touched
+    real = memory.zeros
 
-    def touched(shape: tuple[int, ...], dtype: str) -> Any:
+    def zeros(shape: tuple[int, ...], dtype: str) -> Any:
         array = real(shape, dtype)
         allocated.append(array.nbytes)
         return array
 
     with monkeypatch.context() as patch, open_model_as(path, file_type) as file:
-        patch.setattr("llamacy.ops.plan.buffers.touched", touched)
+        patch.setattr("llamacy.ops.plan.buffers.zeros", zeros)
         load_executor(file, read_hyperparameters(file)[1]).close()
     return sum(allocated)
 

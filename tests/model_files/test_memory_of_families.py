@@ -35,14 +35,14 @@ def test_loading_and_reading_take_what_inspect_says(
     write_tiny_model(shape, path, type_name)
     info = llamacy.inspect(path, quantize=quantize)
     buffers: list[int] = []
-    real = memory.touched
+    real = memory.zeros
 
-    def touched(shape: tuple[int, ...], dtype: str) -> Any:
+    def zeros(shape: tuple[int, ...], dtype: str) -> Any:
         array = real(shape, dtype)
         buffers.append(array.nbytes)
         return array
 
-    monkeypatch.setattr("llamacy.ops.plan.buffers.touched", touched)
+    monkeypatch.setattr("llamacy.ops.plan.buffers.zeros", zeros)
     with open_model_as(path, quantize) as file:
         _, config = read_hyperparameters(file)
         plan = load_executor(file, config)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from llamacy.errors import OutOfMemoryError
-from llamacy.ops.memory import large_pages, touched
+from llamacy.ops.memory import large_pages, zeros
 
 
 @pytest.mark.parametrize("nbytes", [1, 4096, 3 * 2**20 + 5])
@@ -58,6 +58,6 @@ def test_more_than_there_is(nbytes: int) -> None:
 
 
 def test_a_buffer_there_is_no_memory_for() -> None:
-    assert not touched((3, 4), np.float32).any()
+    assert not zeros((3, 4), np.float32).any()
     with pytest.raises(OutOfMemoryError, match="buffer of \\(1048576, 1048576\\)"):
-        touched((1 << 20, 1 << 20), np.float32)
+        zeros((1 << 20, 1 << 20), np.float32)

@@ -213,7 +213,10 @@ def pack(type_name, const uint8_t[::1] data, int64_t n, int64_t k, uint8_t[::1] 
     if has_codebook(type):
         points = codebook(type_name)
         first_point = &points[0, 0]
-    for i in prange(n_panels, num_threads=n_threads, schedule="static", nogil=True):
+    # Guided: a thread that loses its core for a while does not hold up the others, and
+    # most chunks are larger than a page of 2 MiB, which two threads at once would both
+    # fill with zeros.
+    for i in prange(n_panels, num_threads=n_threads, schedule="guided", nogil=True):
         pack_panel(
             type, first_point, &data[i * PANEL_ROWS * row_bytes],
             <int>min(<int64_t>PANEL_ROWS, n - i * PANEL_ROWS), k, &out[i * panel])

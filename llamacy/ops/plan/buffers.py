@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from llamacy.ops.memory import touched
+from llamacy.ops.memory import zeros
 from llamacy.ops.plan.recorder import Node
 from llamacy.ops.plan.step import (
     LOGITS,
@@ -116,7 +116,7 @@ def allocate(steps: Iterable[Step]) -> list[Step]:
         if not isinstance(operand, Buffer) or operand in (LOGITS, SCORES):
             return operand
         if operand not in arrays:
-            arrays[operand] = touched(operand.shape, operand.dtype)
+            arrays[operand] = zeros(operand.shape, operand.dtype)
         return arrays[operand]
 
     return [
