@@ -123,7 +123,7 @@ cdef extern from "products/many_rows.h":
 
 cdef extern from "products/few_rows_tiles.h":
     ctypedef struct tiles_scratch:
-        strip_sums sums[2][8]
+        strip_sums sums[2]
 
     bint wants_few_tiles(const linear_args* a) noexcept nogil
     void begin_few_tiles(int m) noexcept nogil

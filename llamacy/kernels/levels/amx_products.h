@@ -14,7 +14,7 @@ enum {
     SLICE_UNITS = 8,            /* of 4 panels: 32 KiB, in the L1 cache; with 6 or 10, prompts take 1.1 times as long */
     TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
                                    a product */
-    INT8_TILES_MIN_ROWS = 12,   /* with fewer dot products are about as fast */
+    INT8_TILES_MIN_ROWS = 12,   /* with fewer, and with 16 and more, dot products are as fast or faster */
     SPAN_PAGES = 4,             /* with 8, as fast */
     BAND_STRIPS = 16,           /* as many as a thread takes runs at a time */
     PEAK_SUMS = 12,

@@ -38,18 +38,15 @@ cdef void linear_few(
 cdef void linear_tiles(
     const linear_args* a, int begin, int end, tiles_scratch* scratch
 ) noexcept nogil:
-    """Some rows of quantised weights on matrix registers, a panel at a time."""
-    cdef int panel, row
+    """Nearly a strip of rows on matrix registers, a panel at a time."""
+    cdef int panel
     begin_few_tiles(a.m)
     for panel in range(begin, end):
-        multiply_tiles_panel(&a.w, panel, a, scratch, scratch.sums[0])
+        multiply_tiles_panel(&a.w, panel, a, scratch, &scratch.sums[0])
         if is_gated(a.form):
-            multiply_tiles_panel(&a.w2, panel, a, scratch, scratch.sums[1])
-        for row from 0 <= row < a.m by STRIP_ROWS:
-            finish_strip(
-                a, panel, row, min(STRIP_ROWS, a.m - row),
-                &scratch.sums[0][row // STRIP_ROWS][0][0],
-                &scratch.sums[1][row // STRIP_ROWS][0][0])
+            multiply_tiles_panel(&a.w2, panel, a, scratch, &scratch.sums[1])
+        finish_strip(
+            a, panel, 0, a.m, &scratch.sums[0][0][0], &scratch.sums[1][0][0])
     end_few_tiles()
 
 
