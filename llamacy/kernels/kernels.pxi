@@ -80,7 +80,6 @@ cdef extern from "products/fixed.h":
         pass
 
     bint reads_fixed(const packed_matrix* w) noexcept nogil
-    size_t fixed_bytes(int k, int m) noexcept nogil
     void store_fixed(
         fixed_unit* to, size_t step, const float* x, int n) noexcept nogil
 
@@ -109,28 +108,20 @@ cdef extern from "products/many_rows.h":
 
     size_t units_bytes(int k, int m) noexcept nogil
     size_t fine_bytes(int k, int m) noexcept nogil
+    size_t fixed_bytes(int k, int m) noexcept nogil
+    void clear_room(void* prepared, int k, int m) noexcept nogil
     activations quantized_rows(
         const void* prepared, int k, int m, int row) noexcept nogil
     activations rows_for(
         const packed_matrix* w, const linear_args* a, int row) noexcept nogil
+    bint reads_floats(const packed_matrix* w) noexcept nogil
+    int rows_with_room(int n) noexcept nogil
     int log2_rows(int n) noexcept nogil
     int resident_rows(int k) noexcept nogil
     bint wants_many(const linear_args* a) noexcept nogil
     void multiply_many(
         const panel_list* panels, const linear_args* a, int first_row, int n_rows,
         many_scratch* scratch) noexcept nogil
-
-
-cdef extern from "products/few_rows_tiles.h":
-    ctypedef struct tiles_scratch:
-        strip_sums sums[2]
-
-    bint wants_few_tiles(const linear_args* a) noexcept nogil
-    void begin_few_tiles(int m) noexcept nogil
-    void end_few_tiles() noexcept nogil
-    void multiply_tiles_panel(
-        const packed_matrix* w, int64_t panel, const linear_args* a,
-        tiles_scratch* scratch, strip_sums* sums) noexcept nogil
 
 
 cdef extern from "products/panel_pairs.h":
@@ -293,7 +284,7 @@ cdef extern from "levels/verb_calls.h":
 cdef size_t scratch_bytes(int head_dim, int latent_dim) noexcept nogil:
     return max(
         attention_scratch_bytes(head_dim, latent_dim), scan_scratch_bytes(head_dim),
-        sizeof(many_scratch), sizeof(tiles_scratch), sizeof(run_scratch),
+        sizeof(many_scratch), sizeof(run_scratch),
         sizeof(pair_scratch), 2 * STRIP_ROWS * PANEL_ROWS * sizeof(float))
 
 

@@ -159,8 +159,8 @@ class TestChoice:
         assert "LLAMACY_ISA=avx2" in reason
 
     def test_forcing_what_the_cpu_lacks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pretend(monkeypatch, features_of("amx") - {"amx_int8", "amx_tile"})
-        with pytest.raises(CPUError, match="amx: CPU lacks amx_tile, amx_int8") as info:
+        pretend(monkeypatch, features_of("amx") - {"amx_bf16", "amx_tile"})
+        with pytest.raises(CPUError, match="amx: CPU lacks amx_tile, amx_bf16") as info:
             kernels._choose("amx")
         assert "possible here: scalar, avx2, avx512" in str(info.value)
 
@@ -184,7 +184,7 @@ class TestChoice:
     ) -> None:
         pretend(monkeypatch, features_of("avx512"))
         refuse(monkeypatch, errno.EPERM)
-        wanted = "CPU lacks avx512_bf16, amx_tile, amx_int8, amx_bf16"
+        wanted = "CPU lacks avx512_bf16, amx_tile, amx_bf16"
         assert kernels.lacking(BY_NAME["amx"]) == wanted
 
     def test_forcing_what_is_not_built(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,23 +345,6 @@ def test_gelu_gates(
 
 
 @each_form
-def test_tiles_of_int8_make_the_bits_of_dot_products(
-    steps: Steps,
-    steps_of: Callable[[str], Steps],
-    matrix: MakeMatrix,
-    type_name: str,
-) -> None:
-    if not steps.has_tiles or type_name in ("F32", "F16", "BF16"):
-        pytest.skip("without such tiles")
-    for k in (256, 800 if type_name in ("Q4_0", "Q8_0") else 768):
-        weight, x = matrix(type_name, 37, k), activations(31, k)
-        for m in (12, 15, 16, 17, 28, 31):
-            got = steps.linear(x[:m], weight)
-            want = steps_of("avx512").linear(x[:m], weight)
-            np.testing.assert_array_equal(got, want)
-
-
-@each_form
 def test_a_row_depends_on_nothing_but_itself(
     steps: Steps, matrix: MakeMatrix, type_name: str
 ) -> None:

@@ -46,7 +46,7 @@ class Level:
 _AVX2 = ("avx2", "fma", "f16c", "bmi2")
 _AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni")
 _AVX512_BF16 = (*_AVX512, "avx512_bf16")
-_AMX = (*_AVX512_BF16, "amx_tile", "amx_int8", "amx_bf16")
+_AMX = (*_AVX512_BF16, "amx_tile", "amx_bf16")
 
 _AVX2_FLAGS = ("-mavx2", "-mfma", "-mf16c", "-mbmi2")
 _AVX512_FLAGS = (
@@ -56,7 +56,7 @@ _AVX512_FLAGS = (
     "-mprefer-vector-width=512",
 )
 _AVX512_BF16_FLAGS = (*_AVX512_FLAGS, "-mavx512bf16")
-_AMX_FLAGS = (*_AVX512_BF16_FLAGS, "-mamx-tile", "-mamx-int8", "-mamx-bf16")
+_AMX_FLAGS = (*_AVX512_BF16_FLAGS, "-mamx-tile", "-mamx-bf16")
 
 LEVELS = (
     Level(

@@ -26,15 +26,6 @@ INLINE vi    b_join(vf x, vf y) { return (vi)_mm512_cvtne2ps_pbh(y, x); }
  * configuration, and lets the stores to the rest of it go. */
 INLINE void  t_begin(void) { __asm__ volatile("ldtilecfg %0" ::"m"(ALL_TILES)); }
 INLINE void  t_end(void) { _tile_release(); }
-INLINE void  t_begin_int8(int rows) {
-    const uint8_t m = (uint8_t)rows;
-    const tile_config tiles = {
-        .palette = 1,
-        .row_bytes = {64, 64, 64, 64, 32, 32, 64, 64},
-        .rows = {m, m, m, m, m, m, 8, 8},
-    };
-    __asm__ volatile("ldtilecfg %0" ::"m"(tiles));
-}
 
 #define T_ZERO(t) _tile_zero(t)
 /* gcc's intrinsic does not say that it reads memory: stores might come after it. */
@@ -45,7 +36,6 @@ INLINE void  t_begin_int8(int rows) {
     } while (0)
 #define T_STORE(t, p, step) _tile_stored(t, p, step)
 #define T_DOT(c, a, b) _tile_dpbf16ps(c, a, b)
-#define T_DOT_INT8(c, a, b) _tile_dpbssd(c, a, b)
 
 #include "levels/amx_products.h"
 

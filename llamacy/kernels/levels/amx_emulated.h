@@ -22,26 +22,20 @@ INLINE vi    b_join(vf x, vf y) {
 }
 #include "levels/avx512_pairs.h"
 
-typedef union { float f[16][16]; uint16_t h[16][32]; int32_t i[16][16]; int8_t b[16][64]; } emulated_tile;
+typedef union { float f[16][16]; uint16_t h[16][32]; } emulated_tile;
 
 static _Thread_local emulated_tile TILES_HELD[8];
 
-/* Rows of each register, and bytes of a row; 0 if there is no configuration. */
-static _Thread_local size_t TILE_ROWS[8], TILE_ROW_BYTES[8];
+static _Thread_local int HAVE_SHAPES;
 
-static void emulated_configure(size_t rows, size_t row_bytes, size_t columns) {
+INLINE void  t_begin(void) {
     memset(TILES_HELD, 0, sizeof TILES_HELD);
-    for (int t = 0; t < 8; t++) {
-        TILE_ROWS[t] = t < 6 ? rows : columns;
-        TILE_ROW_BYTES[t] = t == 4 || t == 5 ? row_bytes : 64;
-    }
+    HAVE_SHAPES = 1;
 }
-INLINE void  t_begin(void) { emulated_configure(16, 64, 16); }
-INLINE void  t_begin_int8(int rows) { emulated_configure((size_t)rows, 32, 8); }
-INLINE void  t_end(void) { memset(TILE_ROWS, 0, sizeof TILE_ROWS); }
+INLINE void  t_end(void) { HAVE_SHAPES = 0; }
 
 /* As a CPU does with registers that have no shape. */
-static void emulated_check(int t) { if (!TILE_ROWS[t]) abort(); }
+static void emulated_check(void) { if (!HAVE_SHAPES) abort(); }
 
 static float emulated_bf16(uint16_t h) {
     uint32_t bits = (uint32_t)h << 16;
@@ -50,7 +44,7 @@ static float emulated_bf16(uint16_t h) {
     return x;
 }
 static void emulated_dot(int c, int a, int b) {
-    emulated_check(c);
+    emulated_check();
     for (int m = 0; m < 16; m++)
         for (int p = 0; p < 16; p++)
             for (int n = 0; n < 16; n++) {
@@ -59,28 +53,19 @@ static void emulated_dot(int c, int a, int b) {
                 TILES_HELD[c].f[m][n] += even + odd;
             }
 }
-static void emulated_dot_int8(int c, int a, int b) {
-    emulated_check(c);
-    for (size_t m = 0; m < TILE_ROWS[c]; m++)
-        for (int n = 0; n < 16; n++)
-            for (int k = 0; k < 64; k++)
-                TILES_HELD[c].i[m][n] += TILES_HELD[a].b[m][k] * TILES_HELD[b].b[k / 4][4 * n + k % 4];
-}
 static void emulated_load(int t, const uint8_t *p, size_t step) {
-    emulated_check(t);
-    memset(&TILES_HELD[t], 0, sizeof(emulated_tile));
-    for (size_t r = 0; r < TILE_ROWS[t]; r++) memcpy(TILES_HELD[t].h[r], p + r * step, TILE_ROW_BYTES[t]);
+    emulated_check();
+    for (size_t r = 0; r < 16; r++) memcpy(TILES_HELD[t].h[r], p + r * step, 64);
 }
 static void emulated_store(int t, uint8_t *p, size_t step) {
-    emulated_check(t);
-    for (size_t r = 0; r < TILE_ROWS[t]; r++) memcpy(p + r * step, TILES_HELD[t].h[r], TILE_ROW_BYTES[t]);
+    emulated_check();
+    for (size_t r = 0; r < 16; r++) memcpy(p + r * step, TILES_HELD[t].h[r], 64);
 }
 
 #define T_ZERO(t) memset(&TILES_HELD[t], 0, sizeof(emulated_tile))
 #define T_LOAD(t, p, step) emulated_load(t, (const uint8_t *)(p), step)
 #define T_STORE(t, p, step) emulated_store(t, (uint8_t *)(p), step)
 #define T_DOT(c, a, b) emulated_dot(c, a, b)
-#define T_DOT_INT8(c, a, b) emulated_dot_int8(c, a, b)
 
 #include "levels/amx_products.h"
 

@@ -12,9 +12,8 @@ enum {
     MANY_PANELS = 32,           /* read a slice of activations eight times */
     MANY_ROWS = 512,            /* their sums: 1 MiB, in the L2 cache; with 256, prompts take 1.2 times as long */
     SLICE_UNITS = 8,            /* of 4 panels: 32 KiB, in the L1 cache; with 6 or 10, prompts take 1.1 times as long */
-    TILES_MIN_ROWS = 32,        /* with fewer the int8 kernels are faster: unpacking costs as much as
+    TILES_MIN_ROWS = 32,        /* with fewer, dot products of int8 are faster: unpacking costs as much as
                                    a product */
-    INT8_TILES_MIN_ROWS = 12,   /* with fewer, and with 16 and more, dot products are as fast or faster */
     SPAN_PAGES = 4,             /* with 8, as fast */
     BAND_STRIPS = 16,           /* as many as a thread takes runs at a time */
     PEAK_SUMS = 12,
@@ -46,7 +45,6 @@ INLINE void  b_products(int rows, const uint8_t *a, const uint8_t *b, size_t b_s
 }
 INLINE vf    t_fraction(vf x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 INLINE vf    t_scale2(vf a, vf e) { return _mm512_scalef_ps(a, e); }
-INLINE vi    t_less(vi v, int n) { return _mm512_sub_epi8(v, _mm512_set1_epi8((char)n)); }
 INLINE vi    t_byte(vi v, int n) { return _mm512_and_si512(_mm512_srli_epi32(v, 8 * n), _mm512_set1_epi32(0xFF)); }
 INLINE vf    t_lookup(vf table, vi v, int shift) {
     return _mm512_permutexvar_ps(_mm512_srli_epi32(v, (unsigned)shift), table);

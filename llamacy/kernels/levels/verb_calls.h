@@ -247,20 +247,6 @@ INLINE void products_of(const verb_memory *m, int rows, int adds) {
 #define TILE_OUT(t) T_STORE(t, (uint8_t *)m->out + 16 * (size_t)(t) * (size_t)m->n[0], (size_t)m->n[0])
 #define TILES_IN TILE_IN(0); TILE_IN(1); TILE_IN(2); TILE_IN(3); TILE_IN(4); TILE_IN(5); TILE_IN(6); TILE_IN(7)
 #define TILES_OUT TILE_OUT(0); TILE_OUT(1); TILE_OUT(2); TILE_OUT(3); TILE_OUT(4); TILE_OUT(5); TILE_OUT(6); TILE_OUT(7)
-/* n is rows, and the step of a: activations, of which registers 4 and 5 hold different ones; b: codes, likewise. */
-INLINE void int8_dots_of(const verb_memory *m) {
-    const uint8_t *a = (const uint8_t *)m->a, *b = (const uint8_t *)m->b;
-    uint8_t *out = (uint8_t *)m->out;
-    const size_t step = (size_t)m->n[1], sums = 64 * (size_t)m->n[0];
-    t_begin_int8(m->n[0]);
-    T_LOAD(0, out, 64); T_LOAD(3, out + sums, 64);
-    T_LOAD(4, a, step); T_LOAD(5, a + step * (size_t)m->n[0], step);
-    T_LOAD(6, b, 64); T_LOAD(7, b + 512, 64);
-    T_DOT_INT8(0, 4, 6);
-    T_DOT_INT8(3, 5, 7);
-    T_STORE(0, out, 64); T_STORE(3, out + sums, 64);
-    t_end();
-}
 /* n is the shift, a multiple of 4. */
 INLINE vf lookup_of(const verb_memory *m) {
     vf found = f_zero();
@@ -269,15 +255,13 @@ INLINE vf lookup_of(const verb_memory *m) {
     return found;
 }
 #define EACH_TILE_VERB(do)                                                                \
-    do(t_less, I_OUT(t_less(IA, m->n[0])))                                                \
     do(t_byte, WITH_K(m->n[0], I_OUT(t_byte(IA, K & 3))))                                 \
     do(t_lookup, F_OUT(lookup_of(m)))                                                     \
     do(t_fraction, F_OUT(t_fraction(FA)))                                                 \
     do(t_scale2, F_OUT(t_scale2(FA, FB)))                                                 \
     do(T_LOAD, t_begin(); TILES_IN; TILES_OUT; t_end())                                   \
     do(T_ZERO, t_begin(); TILES_IN; T_ZERO(1); T_ZERO(6); TILES_OUT; t_end())             \
-    do(T_DOT, t_begin(); TILES_IN; T_DOT(0, 4, 6); T_DOT(3, 5, 7); TILES_OUT; t_end()) \
-    do(T_DOT_INT8, int8_dots_of(m))
+    do(T_DOT, t_begin(); TILES_IN; T_DOT(0, 4, 6); T_DOT(3, 5, 7); TILES_OUT; t_end())
 #else
 #define EACH_TILE_VERB(do)
 #endif

@@ -101,7 +101,6 @@ SIZE(ROW_CHUNK,      ROW_CHUNK % 16 == 0,          "floats of a row that one ite
 SIZE(FETCHED_BYTES,  FETCHED_BYTES > 0,            "of its next weights, which a waiting thread fetches");
 #ifdef HAS_TILES
 SIZE(TILES_MIN_ROWS, TILES_MIN_ROWS > 0,           "rows from which products go through tiles of bfloat16");
-SIZE(INT8_TILES_MIN_ROWS, INT8_TILES_MIN_ROWS > 1, "rows from which products of quantised weights go through int8's");
 #else
 SIZE(FLOAT_MIN_ROWS, FLOAT_MIN_ROWS > 0,           "rows from which float weights are unpacked once for all");
 SIZE(QUANT_MIN_ROWS, QUANT_MIN_ROWS > 0,           "rows from which quantised weights are; INT_MAX: never");
@@ -200,10 +199,6 @@ VERB(vf,    b_dot,        (vf sum, vi pairs, const uint8_t *pair)); /* lane j of
 #ifdef HAS_TILES
 VERB(void,  t_begin,      (void));                    /* around all use of tiles on a thread */
 VERB(void,  t_end,        (void));
-VERB(void,  t_begin_int8, (int rows));                /* the same, for T_DOT_INT8 alone: registers 0 to 3 have as many
-                                                           rows, 4 and 5 as many of 32 bytes, 6 and 7 have 8; until
-                                                           t_begin() */
-VERB(vi,    t_less,       (vi v, int n));             /* of 64 bytes: v - n */
 VERB(vi,    t_byte,       (vi v, int n));             /* of 16 int32: byte n, unsigned */
 VERB(vf,    t_lookup,     (vf table, vi v, int shift)); /* of 16 int32: lane (bits shift .. shift + 3) of the table */
 VERB(vf,    t_fraction,   (vf x));                    /* x less the next whole number below it */
@@ -214,10 +209,9 @@ VERB(vf,    t_scale2,     (vf a, vf e));              /* a * 2^e, e rounded down
  *   T_LOAD(t, p, step)  from rows at p, `step` bytes apart
  *   T_STORE(t, p, step) to such rows
  *   T_DOT(c, a, b)      c[m][n] += sum over p < 16 of a[m][2p] b[p][2n] + a[m][2p + 1] b[p][2n + 1],
- *                       c in float32, a and b in bfloat16
- *   T_DOT_INT8(c, a, b) c[m][n] += sum over k < 32 of a[m][k] b[k / 4][4n + k % 4], c in int32, a and b in int8 */
-#if !defined(T_ZERO) || !defined(T_LOAD) || !defined(T_STORE) || !defined(T_DOT) || !defined(T_DOT_INT8)
-#error "a level that HAS_TILES must define T_ZERO, T_LOAD, T_STORE, T_DOT and T_DOT_INT8"
+ *                       c in float32, a and b in bfloat16 */
+#if !defined(T_ZERO) || !defined(T_LOAD) || !defined(T_STORE) || !defined(T_DOT)
+#error "a level that HAS_TILES must define T_ZERO, T_LOAD, T_STORE and T_DOT"
 #endif
 #ifndef HAS_BF16
 #error "a level that HAS_TILES must define HAS_BF16"

@@ -73,7 +73,7 @@ INLINE void drop_digits(fine_unit *row, size_t step, int n) {
         fine_unit *unit = row + (size_t)u * step;
         if (unit->scale * unit->scale >= least) continue;
         unit->scale = 0;
-#if DOT_ROWS > 1 || defined(HAS_TILES) /* rows that meet codes together may differ; there `minus` is unread */
+#if DOT_ROWS > 1 /* rows that meet codes together may differ; there `minus` is unread */
         memset(unit->q, 0, sizeof unit->q);
 #endif
     }

@@ -30,7 +30,7 @@ typedef struct {
 /* Whether products with panels of this type may be in fixed point. */
 INLINE int is_fixed(pack_type type) { return type == PACK_F16 || type == PACK_BF16; }
 
-INLINE size_t fixed_bytes(int k, int m) { return (size_t)m * (size_t)(k / UNIT_COLS) * sizeof(fixed_unit); }
+enum { FIXED_UNIT_BYTES = sizeof(fixed_unit) };
 
 /* Store a row of n units, `step` apart. If any activation is not finite, all scales are NaN. */
 INLINE void store_fixed(fixed_unit *to, size_t step, const float *x, int n) {
@@ -69,7 +69,7 @@ INLINE void add_fixed(int rows, const fixed_weights *w, const fixed_unit *x, vf 
 #else
 
 INLINE int is_fixed(pack_type type) { (void)type; return 0; }
-INLINE size_t fixed_bytes(int k, int m) { (void)k, (void)m; return 0; }
+enum { FIXED_UNIT_BYTES = 0 };
 INLINE void store_fixed(fixed_unit *to, size_t step, const float *x, int n) { (void)to, (void)step, (void)x, (void)n; }
 
 typedef struct { vf scale; } fixed_weights;

@@ -22,9 +22,6 @@ cdef void linear_few(
             multiply_row(
                 a, panel, min(<int>RUN_PANELS, end - panel), <run_scratch*>out)
         return
-    if wants_few_tiles(a):
-        linear_tiles(a, begin, end, <tiles_scratch*>out)
-        return
     if reads_pairs(a):
         half = (end - begin) // 2
         for panel in range(begin, begin + half):
@@ -33,21 +30,6 @@ cdef void linear_few(
     for first from 0 <= first < a.m by step:
         for panel in range(begin, end):
             multiply_rows(a, panel, first, min(first + step, a.m), out)
-
-
-cdef void linear_tiles(
-    const linear_args* a, int begin, int end, tiles_scratch* scratch
-) noexcept nogil:
-    """Nearly a strip of rows on matrix registers, a panel at a time."""
-    cdef int panel
-    begin_few_tiles(a.m)
-    for panel in range(begin, end):
-        multiply_tiles_panel(&a.w, panel, a, scratch, &scratch.sums[0])
-        if is_gated(a.form):
-            multiply_tiles_panel(&a.w2, panel, a, scratch, &scratch.sums[1])
-        finish_strip(
-            a, panel, 0, a.m, &scratch.sums[0][0][0], &scratch.sums[1][0][0])
-    end_few_tiles()
 
 
 cdef void multiply_row(
@@ -121,8 +103,9 @@ cdef void multiply_few(
     cdef int t = 0, log2
     cdef activations x
     while t < n_rows:
-        log2 = log2_rows(n_rows - t)
         x = rows_for(w, a, row + t)
+        log2 = log2_rows(
+            n_rows - t if reads_floats(w) else rows_with_room(n_rows - t))
         FEW_KERNELS[<int>w.type][log2](w, panel, &x, out + t * PANEL_ROWS)
         t += 1 << log2
 

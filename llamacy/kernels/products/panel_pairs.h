@@ -64,7 +64,7 @@ INLINE void multiply_quant_pair(pack_type type, int rows, const packed_matrix *w
         multiply_quant_pair(PACK_##type, rows, w, panels, x, ahead, outs);                                        \
     }
 #if DOT_ROWS == 1
-enum { PAIR_ROWS = STRIP_ROWS - 1 }; /* rows of a product at most: more wait for arithmetic, not for memory */
+enum { PAIR_ROWS = NEARLY_FULL - 1 }; /* rows of a product at most: more wait for arithmetic, not for memory */
 #define PAIRS(type) PAIR(type, 1) PAIR(type, 2) PAIR(type, 4) PAIR(type, 8)
 #define PAIR_ROW(type) [PACK_##type] = {pair_##type##_1, pair_##type##_2, pair_##type##_4, pair_##type##_8},
 #else

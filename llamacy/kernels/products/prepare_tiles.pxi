@@ -31,9 +31,7 @@ cdef void prepare_tiles(
 
 
 cdef size_t prepared_tiles_bytes(int k, int m) noexcept nogil:
-    # tiles of int8 take the rows of a strip, of which there may be fewer
-    cdef size_t quantized = quantized_bytes(k, m) + STRIP_ROWS * sizeof(quant_unit)
-    return max(quantized, tiles_bytes(k, m))
+    return max(quantized_bytes(k, m), tiles_bytes(k, m))
 
 
 TABLE.many_rows = TILES_MIN_ROWS

@@ -56,6 +56,8 @@ cdef void quantize(
         if n_digits & FIXED_FORM:
             store_fixed(
                 <fixed_unit*>at.fixed, at.step, x + row * ldx, k // UNIT_COLS)
+    if end == m:
+        clear_room(prepared, k, m)
 
 
 cdef inline void quantize_row(

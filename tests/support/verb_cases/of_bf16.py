@@ -142,23 +142,6 @@ def t_dot(_: Verbs) -> Iterator[Case]:
     yield Case((held,), expected[:4].reshape(-1), (64,), before, scale=200.0)
 
 
-def t_less(_: Verbs) -> Iterator[Case]:
-    for x in bytes_of()[:5]:
-        less = x.view(np.uint8) - np.uint8(32)
-        yield Case((x,), less.view(x.dtype), (32,))
-
-
-def t_dot_int8(_: Verbs) -> Iterator[Case]:
-    for rows, step in ((16, 32), (12, 52), (4, 40)):
-        a = rng().integers(-128, 128, (2, rows, step)).astype(np.int8)
-        b = rng().integers(-128, 128, (2, 8, 16, 4)).astype(np.int8)
-        before = rng().integers(-(2**20), 2**20, (2, rows, 16)).astype(np.int32)
-        columns = a[:, :, :32].astype(np.int32).reshape(2, rows, 8, 4)
-        sums = np.einsum("trcj,tcnj->trn", columns, b.astype(np.int32))
-        expected = (before + sums).astype(np.int32)
-        yield Case((a, b), expected.reshape(-1), (rows, step), before)
-
-
 CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
     case.__name__: case
     for case in (
@@ -168,9 +151,8 @@ CASES: dict[str, Callable[[Verbs], Iterator[Case]]] = {
         b_dot,
         t_byte,
         t_lookup,
-        t_less,
         t_fraction,
         t_scale2,
     )
 }
-CASES |= {"T_LOAD": t_load, "T_ZERO": t_zero, "T_DOT": t_dot, "T_DOT_INT8": t_dot_int8}
+CASES |= {"T_LOAD": t_load, "T_ZERO": t_zero, "T_DOT": t_dot}
