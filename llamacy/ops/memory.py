@@ -16,7 +16,7 @@ def large_pages(nbytes: int) -> NDArray[np.uint8]:
     """Return zeros, in large pages where the system has them: fewer TLB misses.
 
     The memory begins at a multiple of 4096 bytes, is taken from the system when it is
-    first zeros, and given back with the last array that uses it.
+    first touched, and given back with the last array that uses it.
 
     Raises
     ------
