@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from llamacy.ggml.types import GGMLType
 from llamacy.kernels import available, weight_reading
 from llamacy.kernels.packing.matrices import TYPE_NAMES
+from llamacy.ops.plan.kernel_choice import all_digits
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps
@@ -361,6 +362,18 @@ def test_a_row_depends_on_nothing_but_itself(
     np.testing.assert_array_equal(steps.linear(x[::-1].copy(), weight), together[::-1])
 
 
+@pytest.mark.parametrize("m", [12, 13, 15, 16, 29])
+def test_nothing_is_left_of_earlier_rows(
+    steps: Steps, matrix: MakeMatrix, m: int
+) -> None:
+    """Where a strip has room for more rows than there are, these are zeros."""
+    program, x = steps.program(), activations(m, 256)
+    weights = [matrix(name, 16, 256) for name in ("Q8_0", "F16")]
+    every_form = all_digits(program.digits_read(each.packed) for each in weights)
+    prepared = steps.prepare(x, every_form, 0xA5)
+    np.testing.assert_array_equal(prepared, steps.prepare(x, every_form, 0x5A))
+
+
 # of 16 KiB and more, and with a part of a block where the type allows it
 @pytest.mark.parametrize("ahead", [0, 3072])
 @pytest.mark.parametrize(
@@ -396,7 +409,7 @@ def test_panels_read_in_pairs(
     for n in (16, 64, 101):
         weight, weight2 = matrix(type_name, n, k), matrix(type_name, n, k, seed=1)
         gate: dict[str, Any] = {"form": "swiglu", "weight2": weight2}
-        for m in (1, 2, 3, 4, 5, 8, 11, 15):
+        for m in (1, 2, 3, 4, 5, 8, 11, 12, 13):
             for options in ({}, gate):
                 monkeypatch.setattr(weight_reading, "_selection", lambda: (0, ""))
                 want = steps.linear(x[:m], weight, **options)
