@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from llamacy.ggml.types import GGMLType
 from llamacy.kernels import available, weight_reading
 from llamacy.kernels.packing.matrices import TYPE_NAMES
-from llamacy.ops.plan.kernel_choice import all_digits
 
 if TYPE_CHECKING:
     from tests.kernels.conftest import Array, Matrix, Steps
@@ -360,18 +359,6 @@ def test_a_row_depends_on_nothing_but_itself(
             np.testing.assert_array_equal(got, alone[::-1][:m])
     together = steps.linear(x, weight)
     np.testing.assert_array_equal(steps.linear(x[::-1].copy(), weight), together[::-1])
-
-
-@pytest.mark.parametrize("m", [12, 13, 15, 16, 29])
-def test_nothing_is_left_of_earlier_rows(
-    steps: Steps, matrix: MakeMatrix, m: int
-) -> None:
-    """Where a strip has room for more rows than there are, these are zeros."""
-    program, x = steps.program(), activations(m, 256)
-    weights = [matrix(name, 16, 256) for name in ("Q8_0", "F16")]
-    every_form = all_digits(program.digits_read(each.packed) for each in weights)
-    prepared = steps.prepare(x, every_form, 0xA5)
-    np.testing.assert_array_equal(prepared, steps.prepare(x, every_form, 0x5A))
 
 
 # of 16 KiB and more, and with a part of a block where the type allows it
