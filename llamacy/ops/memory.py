@@ -1,4 +1,4 @@
-"""Memory for large arrays that every pass reads: weights, keys and values."""
+"""Memory for the large arrays of every pass: weights, keys and values, buffers."""
 
 from __future__ import annotations
 
