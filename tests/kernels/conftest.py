@@ -214,9 +214,11 @@ class Steps:
         n_digits = all_digits(
             program.digits_read(w.packed) for w in (weight, weight2) if w
         )
-        prepared = None
+        prepared, after = None, np.empty(0, np.uint8)
         if n_digits:
-            prepared = np.full(program.prepared_bytes(k, m), 0xA5, np.uint8)
+            nbytes = program.prepared_bytes(k, m)
+            memory = np.full(nbytes + 64, 0xA5, np.uint8)
+            prepared, after = memory[:nbytes], memory[nbytes:]
             constants = {"n": k, "n_digits": n_digits}
             program.add(Step("prepare", {"x": x}, {"prepared": prepared}, constants))
         step = Step.of(
@@ -234,7 +236,22 @@ class Steps:
         program.add(step, waits=True)
         self.run(program, m, n_threads)
         assert np.isnan(y[:, n:]).all(), "wrote past the end of its rows"
+        assert (after == 0xA5).all(), "wrote past the end of prepared rows"
         return y[:, :n]
+
+    def prepare(self, x: Array, n_digits: int, fill: int) -> NDArray[np.uint8]:
+        """Return x prepared in memory that was full of `fill`."""
+        (m, k), program = x.shape, self.program()
+        prepared = np.full(program.prepared_bytes(k, m), fill, np.uint8)
+        step = Step(
+            "prepare",
+            {"x": buffer_of(x)},
+            {"prepared": prepared},
+            {"n": k, "n_digits": n_digits},
+        )
+        program.add(step)
+        self.run(program, m)
+        return prepared
 
 
 @pytest.fixture(scope="session")

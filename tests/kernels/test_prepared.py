@@ -1,4 +1,4 @@
-"""Quantised activations, seen through the identity matrix."""
+"""Quantised activations, seen through the identity matrix, and all of their bytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from llamacy.ops.plan.kernel_choice import all_digits
 from tests.support.rows import noise
 
 if TYPE_CHECKING:
@@ -74,3 +75,15 @@ def has_second_digit(steps: Steps, step: Array) -> NDArray[np.bool_]:
     kept: NDArray[np.bool_] = square >= 2 * square.mean(axis=1, keepdims=True)
     assert kept.any() and not kept.all()
     return kept
+
+
+@pytest.mark.parametrize("m", [12, 13, 15, 16, 29])
+def test_nothing_is_left_of_earlier_rows(
+    steps: Steps, matrix: Callable[..., Matrix], m: int
+) -> None:
+    """Where a strip has room for more rows than there are, these are zeros."""
+    program, x = steps.program(), noise(m, 256)
+    weights = [matrix(name, 16, 256) for name in ("Q8_0", "F16")]
+    every_form = all_digits(program.digits_read(each.packed) for each in weights)
+    prepared = steps.prepare(x, every_form, 0xA5)
+    np.testing.assert_array_equal(prepared, steps.prepare(x, every_form, 0x5A))

@@ -57,7 +57,14 @@ def test_more_than_there_is(nbytes: int) -> None:
         large_pages(nbytes)
 
 
+@pytest.mark.parametrize("shape", [(3, 4), (512, 2048)])
+def test_a_buffer_begins_with_a_cache_line(shape: tuple[int, ...]) -> None:
+    for buffer in (zeros(shape, np.float32), zeros(shape, "uint8")):
+        assert (buffer.shape, buffer.ctypes.data % 64) == (shape, 0)
+        assert not buffer.any()
+        buffer[:] = 1
+
+
 def test_a_buffer_there_is_no_memory_for() -> None:
-    assert not zeros((3, 4), np.float32).any()
     with pytest.raises(OutOfMemoryError, match="buffer of \\(1048576, 1048576\\)"):
         zeros((1 << 20, 1 << 20), np.float32)

@@ -113,7 +113,7 @@ def check_new(target: Stored, *, overwrite: bool) -> None:
     except ModelFileError as error:
         if error.errno != errno.EACCES:
             raise
-        reason = "may exist already, as its key may not tell: have it overwritten"
+        reason = "may exist already, which your key may not see: have it overwritten"
         raise ModelFileError(errno.EACCES, reason, target.path) from error
     if exists:
         reason = "exists already: choose another name, or have it overwritten"

@@ -207,9 +207,9 @@ INLINE void attend_pair(const strip_pair *pair, const span_tiles *t) {
 /* Keys and values, while the first strip meets the span. If there are more than a pair, the band waits for
  * arithmetic, and other bands have read most pages before. */
 INLINE span_fetch fetch_heads(const kv_span *span, int n_strips, int n_queries) {
-    const int n = span->n_pages, n_steps = score_steps(span->d, n) + n * n_queries + weigh_steps(all_vectors(span->d), n);
+    const int n = span->n_pages, n_products = score_steps(span->d, n) + weigh_steps(all_vectors(span->d), n);
     if (span->type != KV_BF16 || n_strips > PAIR) return no_fetch();
-    return begin_fetch(span, 0, head_bytes(KV_BF16, span->d), n_steps);
+    return begin_fetch(span, 0, head_bytes(KV_BF16, span->d), n_products + n * n_queries);
 }
 
 /* All strips of a band meet what they see of the span of tokens first .. end - 1. */

@@ -174,7 +174,7 @@ VERB(vi,    p_dots,       (vi sums, vi codes, const int8_t *x)); /* sums of a pa
 #endif
 #endif
 #if defined(SUMS_BLOCKS) && (!defined(BUNDLE_ROWS) || DOT_ROWS == 1)
-#error "a level with SUMS_BLOCKS defines BUNDLE_ROWS, and its DOT_ROWS is 2 or more: others multiply a block's units alone"
+#error "a level with SUMS_BLOCKS defines BUNDLE_ROWS, and its DOT_ROWS is 2 or more: others multiply units alone"
 #endif
 
 /* --- a level may have bfloat16 (attention), on tiles: 16 rows of 64 bytes ------------- */

@@ -5,7 +5,7 @@
  *
  * A strip has up to STRIP_ROWS rows, so that one vector of weights meets all of them at
  * constant offsets. One that is nearly full has room for all of them: its rows and some zeros
- * go through one microkernel, where they would go through four by themselves.
+ * go through one microkernel, where they would go through three or four by themselves.
  */
 #ifndef LLAMACY_ACTIVATIONS_H
 #define LLAMACY_ACTIVATIONS_H

@@ -99,7 +99,10 @@ cdef void multiply_few(
     const packed_matrix* w, int64_t panel, const linear_args* a, int row, int n_rows,
     float* out,
 ) noexcept nogil:
-    """One panel of `w` and the strip of x from `row` on: out is [n_rows][16]."""
+    """One panel of `w` and the strip of x from `row` on: out is [n_rows][16].
+
+    Zeros follow where the strip has room for more rows.
+    """
     cdef int t = 0, log2
     cdef activations x
     while t < n_rows:
