@@ -13,6 +13,8 @@ cimport openmp
 
 import numpy as np
 
+from llamacy.ops.memory import large_pages
+
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
@@ -231,13 +233,17 @@ cdef class Program(Steps):
         return 0
 
     cdef int make_scratch(self) except -1:
-        """Make sure that each thread has memory for every step's kernel."""
+        """Make sure that each thread has memory for every step's kernel.
+
+        In large pages: sums of many rows are read and written all over it.
+        """
         # one more page, to align it and to keep threads off each other's cache lines
         cdef size_t most = self.kernels.scratch_bytes(
             self.most_dims, self.most_latent)
         cdef Py_ssize_t size = max(most, self.most_panel) + 4096
         if self.scratch is None or self.scratch.shape[1] < size:
-            self.scratch = np.zeros((self.n_threads, size), np.uint8)
+            self.scratch = large_pages(self.n_threads * size).reshape(
+                self.n_threads, size)
         return 0
 
     cdef float* make_scores(self, const batch* b):
