@@ -108,7 +108,8 @@ class Tokenizer(TokenTable, ABC):
         Returns
         -------
         list of str or int
-            Ids of special tokens, and the texts between them.
+            Ids of special tokens, and the texts between them. A text is empty where a
+            token took the space that it begins with, and one is added before it.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class Tokenizer(TokenTable, ABC):
             if isinstance(part, int):
                 ids.append(part)
                 first, after_special = False, part not in self._special.in_words
-            elif part:
+            elif part or self._special.in_words:
                 ids += self._encode_text(part, first=first, after_special=after_special)
                 first = after_special = False
         return ids

@@ -62,7 +62,11 @@ class SpecialTokens:
         )
 
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
-        """Split a text into non-empty texts and ids of special tokens."""
+        """Split a text into ids of special tokens, and the texts between them.
+
+        A text is empty where a token took the space that it begins with, and one is
+        added before it: that one is all there is to tokenize.
+        """
         parts: list[str | int] = [text] if text else []
         tokens = self._all if parse_special else self._always
         if not self._attributes.leftmost:
@@ -132,7 +136,8 @@ class _Finder:
             before = part[end:start]
             if token in attributes.lstrip:
                 before = before.rstrip(attributes.blanks)
-            if before:
+            takes_space = not start and match[0] != match[1]
+            if before or takes_space:
                 yield before
             yield token
             end = stop

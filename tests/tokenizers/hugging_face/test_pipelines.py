@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import tokenizers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from llamacy.errors import UnsupportedError
@@ -112,6 +112,8 @@ def only_plain_are_normalized(entry: Json) -> Json:
     return entry | {"normalized": entry["normalized"] and not entry["special"]}
 
 
+NORMALIZED_Q = {"content": "q"} | dict.fromkeys(FLAGS, False) | {"normalized": True}
+
 texts = st.lists(
     st.sampled_from(["a", "ab", "b", " ", "  ", "\n", "<m>", "<s>", "<", "q", "é"])
     | st.sampled_from(["½", "1", "²", ", ", "e\u0301", "\u00a0", "_", "c", "</s>"]),
@@ -126,6 +128,8 @@ def load(folder: Path, made: Json) -> tuple[Tokenizer, Any]:
 
 
 @QUICK
+# the token takes the text's space, and leaves the added one before it alone
+@example(parts=SPACED[0], added=[NORMALIZED_Q], text=" q<s> q q")
 @given(parts=st.sampled_from(SPACED), added=entries, text=texts)
 def test_a_sentencepiece_vocabulary_gives_the_librarys_ids(
     tmp_path: Path, parts: Json, added: list[Json], text: str
@@ -135,6 +139,15 @@ def test_a_sentencepiece_vocabulary_gives_the_librarys_ids(
     got, library = load(tmp_path, whole(spaced(), parts, added))
     ids = got.encode(text, add_bos=False, parse_special=True)
     assert ids == library.encode(text, add_special_tokens=False).ids
+
+
+def test_nothing_is_added_to_a_text_that_continues(tmp_path: Path) -> None:
+    got, _ = load(tmp_path, whole(spaced(), SPACED[0], [NORMALIZED_Q]))
+    (q,) = got.encode("q", add_bos=False)
+    space, *_ = got.encode(" ", add_bos=False)
+    assert got.split(" q") == ["", q]
+    assert got.encode(" q", add_bos=False) == [space, q]
+    assert got.encode(" q", add_bos=False, continues=True) == [q]
 
 
 @QUICK
