@@ -13,8 +13,6 @@ cimport openmp
 
 import numpy as np
 
-from llamacy.ops.memory import large_pages
-
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
@@ -25,6 +23,8 @@ from llamacy.kernels.interface cimport (
 from llamacy.ops.plan.steps cimport (
     STEP_LINEAR, Steps, batch, chunk_items, count_items, grain_items, step,
 )
+
+from llamacy.ops.memory import large_pages
 
 
 cdef extern from "plan/team.h" nogil:
