@@ -143,7 +143,7 @@ class Tokenizer(TokenTable, ABC):
             if isinstance(part, int):
                 ids.append(part)
                 first, after_special = False, part not in self._special.in_words
-            elif part or self._special.in_words:
+            elif part or self._special.in_words:  # of "" there is the added space
                 ids += self._encode_text(part, first=first, after_special=after_special)
                 first = after_special = False
         return ids
@@ -228,7 +228,7 @@ class Tokenizer(TokenTable, ABC):
         return list(Chunks(self, text, max_tokens, overlap))
 
     def _encode_text(self, text: str, *, first: bool, after_special: bool) -> list[int]:
-        """Tokenize a non-empty text, with the space that it may begin with."""
+        """Tokenize a text, with the space that it may begin with."""
         text = self._normalize(text)
         prefix = self._space_prefix.before(
             text, first=first, after_special=after_special
@@ -243,4 +243,4 @@ class Tokenizer(TokenTable, ABC):
 
     @abstractmethod
     def _encode_part(self, text: str) -> list[int]:
-        """Tokenize a non-empty text without parsing special tokens."""
+        """Tokenize a text without parsing special tokens."""
