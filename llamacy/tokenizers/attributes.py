@@ -26,6 +26,7 @@ PIPELINE_KEY = "tokenizer.llamacy.pipeline"
 BYTE_KEY = "tokenizer.llamacy.byte_fallback"
 MATCHING_KEY = "tokenizer.llamacy.matching"
 LEFTMOST = "leftmost"
+ADDED_KEY = "tokenizer.llamacy.added_ids"
 FLAG_KEYS = {
     name: f"tokenizer.llamacy.{name}_ids"
     for name in ("lstrip", "rstrip", "single_word", "normalized")
@@ -99,6 +100,9 @@ class Attributes:
         otherwise the longest is.
     blanks : str
         The characters that count as white space.
+    added : frozenset of int
+        Tokens that the model's own vocabulary lacks: they are found in a text, and
+        merges form none of them.
     """
 
     lstrip: frozenset[int] = frozenset()
@@ -108,6 +112,7 @@ class Attributes:
     marks_words: bool = False
     leftmost: bool = False
     blanks: str = _ASCII_BLANKS
+    added: frozenset[int] = frozenset()
 
 
 def read_attributes(fields: Fields, tokens: list[str], types: list[int]) -> Attributes:
@@ -128,7 +133,11 @@ def read_attributes(fields: Fields, tokens: list[str], types: list[int]) -> Attr
         }
         marks_words = fields.text(PREFIX_KEY, "") == SpacePrefix.EACH
         return Attributes(
-            **flags, marks_words=marks_words, leftmost=True, blanks=BLANKS
+            **flags,
+            marks_words=marks_words,
+            leftmost=True,
+            blanks=BLANKS,
+            added=frozenset(fields.ids(ADDED_KEY, len(tokens))),
         )
     masked = _LSTRIPPED.get(fields.text_or_none(_PRE) or "")
     if masked is not None:

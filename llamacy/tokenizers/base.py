@@ -47,9 +47,9 @@ class Tokenizer(TokenTable, ABC):
         space_prefix: SpacePrefix,
         normal_forms: Sequence[Form] = (),
     ) -> None:
-        super().__init__(vocabulary)
-        self._space_prefix = space_prefix
         self._normal_forms = normal_forms
+        super().__init__(vocabulary, self._in_normal_form)
+        self._space_prefix = space_prefix
         self._strips_space = space_prefix is not SpacePrefix.NONE
         self._strips_each = space_prefix is SpacePrefix.EACH
 
@@ -108,8 +108,9 @@ class Tokenizer(TokenTable, ABC):
         Returns
         -------
         list of str or int
-            Ids of special tokens, and the texts between them. A text is empty where a
-            token took the space that it begins with, and one is added before it.
+            Ids of special tokens, and the texts between them, which may be in their
+            normal form. A text is empty where a token took the space that it begins
+            with, and one is added before it.
 
         Raises
         ------
@@ -237,6 +238,9 @@ class Tokenizer(TokenTable, ABC):
 
     def _normalize(self, text: str) -> str:
         """Return a text in the form in which the vocabulary knows it."""
+        return self._in_normal_form(text)
+
+    def _in_normal_form(self, text: str) -> str:
         for form in self._normal_forms:
             text = unicodedata.normalize(form, text)
         return text

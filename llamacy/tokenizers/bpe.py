@@ -173,9 +173,10 @@ def _mergeable(vocabulary: Vocabulary) -> dict[str, int]:
 
     Bytes for which the vocabulary has no token get ids beyond it.
     """
-    ids = vocabulary.ids.copy()
+    ids, added = vocabulary.ids.copy(), vocabulary.attributes.added
     for i in vocabulary.not_normal:
-        if vocabulary.types[i] in HIDDEN and i not in vocabulary.ordinary:
+        is_hidden = vocabulary.types[i] in HIDDEN and i not in vocabulary.ordinary
+        if is_hidden or i in added:
             ids.pop(vocabulary.tokens[i], None)
     missing = [char for char in _BYTE_CHARS if char not in ids]
     ids.update({c: i for i, c in enumerate(missing, len(vocabulary.tokens))})

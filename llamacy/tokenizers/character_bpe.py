@@ -184,11 +184,12 @@ def _mergeable(
     Bytes for which the vocabulary has no token get ids beyond it.
     """
     ids, in_bytes = vocabulary.ids.copy(), {}
+    added = vocabulary.attributes.added
     for i in vocabulary.not_normal:
         text, kind = vocabulary.tokens[i], vocabulary.types[i]
         if kind == TokenType.BYTE and (byte := byte_of(text)) is not None:
             in_bytes[f"<0x{byte:02X}>"] = i
-        elif kind in HIDDEN and i not in vocabulary.ordinary:
+        elif i in added or (kind in HIDDEN and i not in vocabulary.ordinary):
             ids.pop(text, None)
     names = [f"<0x{byte:02X}>" for byte in range(256)]
     if not types_bytes:

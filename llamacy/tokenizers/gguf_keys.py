@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from llamacy.tokenizers.attributes import (
+    ADDED_KEY,
     BEGIN_KEY,
     BYTE_KEY,
     END_KEY,
@@ -40,6 +41,7 @@ USED: Final = frozenset(
                 "precompiled_charsmap remove_extra_whitespaces"
             ).split()
         ),
+        ADDED_KEY,
         *FLAG_KEYS.values(),
         *(BEGIN_KEY, END_KEY, MATCHING_KEY, NORMALIZER_KEY, PREFIX_KEY),
         *(SUPPRESS_KEY, SUPPRESS_FIRST_KEY),

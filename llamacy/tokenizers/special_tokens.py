@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from llamacy.tokenizers.attributes import Attributes
 from llamacy.tokenizers.token_type import TokenType
@@ -29,6 +29,8 @@ class SpecialTokens:
     ----------
     vocabulary : Vocabulary
         The tokens, their types and their attributes.
+    normalize : Callable
+        Returns a text in the form in which normalized tokens are looked for.
 
     Attributes
     ----------
@@ -39,9 +41,10 @@ class SpecialTokens:
         text after one continues the text before it.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, normalize: Callable[[str], str]) -> None:
         tokens, types = vocabulary.tokens, vocabulary.types
         self._attributes = vocabulary.attributes
+        self._normalize = normalize
         special = [
             i for i in vocabulary.not_normal if types[i] in _SPECIAL and tokens[i]
         ]
@@ -53,7 +56,7 @@ class SpecialTokens:
         self.in_words = normalized if self._attributes.marks_words else frozenset()
         self._all = [(tokens[i], i) for i in special if i not in normalized]
         self._always = [(tokens[i], i) for i in always if i not in normalized]
-        self._normalized = [(tokens[i], i) for i in always if i in normalized]
+        self._normalized = [(normalize(tokens[i]), i) for i in normalized]
 
         self.markers = tuple(
             tokens[i]
@@ -64,7 +67,8 @@ class SpecialTokens:
     def split(self, text: str, *, parse_special: bool) -> list[str | int]:
         """Split a text into ids of special tokens, and the texts between them.
 
-        A text is empty where a token took the space that it begins with, and one is
+        The texts are in their normal form if the vocabulary has normalized tokens. One
+        is empty where a token took the space that it begins with, and one is
         added before it: that one is all there is to tokenize.
         """
         parts: list[str | int] = [text] if text else []
@@ -74,13 +78,26 @@ class SpecialTokens:
                 if token in text:
                     parts = [new for old in parts for new in self._cut(old, token, i)]
             return parts
-        marks_words = self._attributes.marks_words
-        for found, in_words in ((tokens, False), (self._normalized, marks_words)):
-            present = {token: i for token, i in found if token in text}
-            if present:
-                finder = _Finder(present, self._attributes, in_words=in_words)
-                parts = [new for old in parts for new in finder.split(old)]
+        parts = self._find(tokens, parts, in_words=False)
+        if self._normalized:
+            normalize = self._normalize
+            parts = [p if isinstance(p, int) else normalize(p) for p in parts]
+            marks_words = self._attributes.marks_words
+            parts = self._find(self._normalized, parts, in_words=marks_words)
         return parts
+
+    def _find(
+        self, tokens: list[tuple[str, int]], parts: list[str | int], *, in_words: bool
+    ) -> list[str | int]:
+        """Split the texts among parts at some of the tokens."""
+        texts = [part for part in parts if isinstance(part, str)]
+        present = {
+            token: i for token, i in tokens if any(token in text for text in texts)
+        }
+        if not present:
+            return parts
+        finder = _Finder(present, self._attributes, in_words=in_words)
+        return [new for old in parts for new in finder.split(old)]
 
     def _cut(self, part: str | int, token: str, token_id: int) -> Iterator[str | int]:
         """Split a text at one token, as llama.cpp does."""
@@ -106,7 +123,7 @@ class _Finder:
     Parameters
     ----------
     tokens : dict of str to int
-        Ids by text, longest text first.
+        Ids by text.
     attributes : Attributes
         Their attributes.
     in_words : bool
@@ -120,7 +137,9 @@ class _Finder:
         self._attributes = attributes
         before = r"(?:\A|[ \u2581])" if in_words else ""
         self._blanks = re.compile(f"[{attributes.blanks}]*")
-        self._pattern = re.compile(f"{before}({'|'.join(map(re.escape, tokens))})")
+        longest_first = sorted(tokens, key=len, reverse=True)
+        any_token = "|".join(map(re.escape, longest_first))
+        self._pattern = re.compile(f"{before}({any_token})")
 
     def split(self, part: str | int) -> Iterator[str | int]:
         """Yield the ids of the tokens in a text, and the texts between them."""

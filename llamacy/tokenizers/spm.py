@@ -97,11 +97,8 @@ class _Pieces:
         for i in vocabulary.not_normal:
             if i not in vocabulary.ordinary:
                 self._set(i, vocabulary.types[i])
-        # Where its attributes forbid an added token, merges must not form it either.
-        attributes = vocabulary.attributes
-        for i in attributes.single_word | attributes.normalized:
-            if vocabulary.types[i] == TokenType.USER_DEFINED:
-                self._set(i, TokenType.CONTROL)
+        for i in vocabulary.attributes.added:
+            self._set(i, TokenType.CONTROL)
         for i, text in enumerate(self.texts):
             if not text or "\0" in text:  # rejected by the library
                 self._set(i, TokenType.CONTROL)

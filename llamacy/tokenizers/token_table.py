@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from llamacy.errors import ArgumentError
 from llamacy.printable import shown
@@ -15,7 +15,7 @@ from llamacy.tokenizers.vocabulary import SPACE, Vocabulary, byte_of
 class TokenTable:
     """The tokens of a vocabulary by id, and the ids of those with a role."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, normalize: Callable[[str], str]) -> None:
         self.n_vocab = len(vocabulary.tokens)
         self.bos_id = vocabulary.bos_id
         self.eos_id = vocabulary.eos_id
@@ -28,7 +28,7 @@ class TokenTable:
         self._begin_ids = vocabulary.begin_ids
         self._tokens = vocabulary.tokens
         self._types = vocabulary.types
-        self._special = SpecialTokens(vocabulary)
+        self._special = SpecialTokens(vocabulary, normalize)
         self._bytes: list[bytes | None] = [None] * self.n_vocab
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ from llamacy.tokenizers.attributes import NORMALIZER_KEY, PREFIX_KEY, SpacePrefi
 from llamacy.tokenizers.hugging_face.bpe_model import read_merges, read_texts
 from llamacy.tokenizers.hugging_face.decoder import check_decoder
 from llamacy.tokenizers.hugging_face.spaces import read_spaces
-from llamacy.tokenizers.hugging_face.token_list import TokenList
+from llamacy.tokenizers.hugging_face.token_list import TokenList, may_be_merged
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import SPACE, byte_of
 
@@ -43,7 +43,11 @@ def read_merged(whole: JsonObject, model: JsonObject, metadata: Metadata) -> Tok
         model.refuse("ignore_merges", "false, with byte_fallback", True)
     texts = read_texts(model)
     unknown = model.text("unk_token", "")
-    added = {entry.text("content") for entry in whole.children("added_tokens")}
+    added = {
+        entry.text("content")
+        for entry in whole.children("added_tokens")
+        if not may_be_merged(entry)
+    }
     types, scores, normal = {}, {}, set()
     for i, text in texts.items():
         types[i] = int(TokenType.NORMAL)

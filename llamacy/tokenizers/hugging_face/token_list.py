@@ -13,7 +13,12 @@ from llamacy.formats.gguf.limits import MAX_VOCAB
 from llamacy.formats.json_text import JsonObject
 from llamacy.formats.metadata import Metadata
 from llamacy.printable import shown
-from llamacy.tokenizers.attributes import FLAG_KEYS, LEFTMOST, MATCHING_KEY
+from llamacy.tokenizers.attributes import (
+    ADDED_KEY,
+    FLAG_KEYS,
+    LEFTMOST,
+    MATCHING_KEY,
+)
 from llamacy.tokenizers.token_type import TokenType
 from llamacy.tokenizers.vocabulary import SPACE
 
@@ -54,6 +59,7 @@ class TokenList:
         self._texts = texts
         self._types = types
         self._scores = scores
+        self._added: set[int] = set()
         self._kept: set[int] = set()
         self._fixed: set[int] = set()
         self._flags: dict[str, set[int]] = {name: set() for name in FLAG_KEYS}
@@ -130,7 +136,15 @@ class TokenList:
         """Let other lists change the attributes of some tokens, and not their texts."""
         self._fixed.update(ids)
 
-    def add(self, i: int, text: str, *, is_special: bool, source: JsonObject) -> bool:
+    def add(
+        self,
+        i: int,
+        text: str,
+        *,
+        is_special: bool,
+        source: JsonObject,
+        keeps_score: bool = False,
+    ) -> bool:
         """Add a token, or update an existing one.
 
         Parameters
@@ -143,6 +157,8 @@ class TokenList:
             Whether it is a control token rather than text.
         source : JsonObject
             Where it is listed, for errors.
+        keeps_score : bool
+            Whether a token of the vocabulary has its score still.
 
         Returns
         -------
@@ -174,10 +190,12 @@ class TokenList:
                 shown(known),
             )
             return False
+        if known not in (given, text):
+            self._added.add(i)
         if self._types.get(i) != TokenType.UNKNOWN:
             self._types[i] = kind
         self._texts[i] = text
-        if self._scores is not None:
+        if self._scores is not None and (known is None or not keeps_score):
             self._scores[i] = _ADDED_SCORE
         return True
 
@@ -185,7 +203,10 @@ class TokenList:
         """Add a token described by a JSON object."""
         is_special = entry.flag("special", False)
         text = entry.text("content")
-        if not self.add(i, text, is_special=is_special, source=entry):
+        keeps_score = may_be_merged(entry)
+        if not self.add(
+            i, text, is_special=is_special, source=entry, keeps_score=keeps_score
+        ):
             return
         for name, ids in self._flags.items():
             default = name == "normalized" and not is_special
@@ -258,7 +279,20 @@ class TokenList:
         kinds = [int(self._types[i]) for i in ids]
         metadata.integers("tokenizer.ggml.token_type", kinds)
         metadata.text(MATCHING_KEY, LEFTMOST)
+        in_text = (i for i in ids if kinds[i] == TokenType.USER_DEFINED)
+        if added := [i for i in in_text if i in self._added]:
+            metadata.integers(ADDED_KEY, added)
         for name, flagged in self._flags.items():
             kept = sorted(flagged & self._texts.keys())
             if kept and (is_normalized or name != "normalized"):
                 metadata.integers(FLAG_KEYS[name], kept)
+
+
+def may_be_merged(entry: JsonObject) -> bool:
+    """Whether a text may have an added token's text without the token being found.
+
+    Then merges form it, if it is in the vocabulary.
+    """
+    if entry.flag("special", False):
+        return False
+    return entry.flag("normalized", True) or entry.flag("single_word", False)

@@ -15,6 +15,7 @@ from llamacy.errors import UnsupportedError
 from llamacy.model_files.tokenizer import load_tokenizer
 from llamacy.tokenizers import Tokenizer, tokenizer_from_metadata
 from llamacy.tokenizers.hugging_face import read_tokenizer_files
+from llamacy.tokenizers.pretokenizers import PRETOKENIZERS
 from tests.support.hugging_face import write_json
 
 Json = dict[str, Any]
@@ -45,6 +46,7 @@ def byte_level() -> Json:
     return {"type": "BPE", "vocab": vocab, "merges": [["a", "b"], ["Ġ", "a"]]}
 
 
+(LLAMA_3,) = PRETOKENIZERS["llama3"].patterns
 MARK = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
 PREPEND = {"type": "Prepend", "prepend": "▁"}
 
@@ -99,7 +101,10 @@ def whole(model: Json, parts: Json, added: list[Json]) -> Json:
 
 entries = st.lists(
     st.fixed_dictionaries(
-        {"content": st.sampled_from(["<m>", "<m>a", "a<", "qq", "q", "c, c", "aq"])}
+        {
+            "content": st.sampled_from(["<m>", "<m>a", "a<", "qq", "q", "c, c", "aq"])
+            | st.sampled_from(["bcb", "e\u0301q"])
+        }
         | dict.fromkeys(FLAGS, st.booleans())
     ),
     max_size=3,
@@ -112,7 +117,11 @@ def only_plain_are_normalized(entry: Json) -> Json:
     return entry | {"normalized": entry["normalized"] and not entry["special"]}
 
 
-NORMALIZED_Q = {"content": "q"} | dict.fromkeys(FLAGS, False) | {"normalized": True}
+def flagged(text: str, flag: str) -> Json:
+    return {"content": text} | dict.fromkeys(FLAGS, False) | {flag: True}
+
+
+NORMALIZED_Q = flagged("q", "normalized")
 
 texts = st.lists(
     st.sampled_from(["a", "ab", "b", " ", "  ", "\n", "<m>", "<s>", "<", "q", "é"])
@@ -130,12 +139,13 @@ def load(folder: Path, made: Json) -> tuple[Tokenizer, Any]:
 @QUICK
 # the token takes the text's space, and leaves the added one before it alone
 @example(parts=SPACED[0], added=[NORMALIZED_Q], text=" q<s> q q")
+# the first is formed by merges within words, since it is in the vocabulary
+@example(parts=SPACED[0], added=[flagged("bc", "normalized")], text="abc")
+@example(parts=SPACED[0], added=[flagged("bcb", "single_word")], text="abcb")
 @given(parts=st.sampled_from(SPACED), added=entries, text=texts)
 def test_a_sentencepiece_vocabulary_gives_the_librarys_ids(
     tmp_path: Path, parts: Json, added: list[Json], text: str
 ) -> None:
-    if "NFKC" in str(parts):  # it may put a letter beside a token after the search
-        added = [entry for entry in added if not entry["single_word"]]
     got, library = load(tmp_path, whole(spaced(), parts, added))
     ids = got.encode(text, add_bos=False, parse_special=True)
     assert ids == library.encode(text, add_special_tokens=False).ids
@@ -151,16 +161,30 @@ def test_nothing_is_added_to_a_text_that_continues(tmp_path: Path) -> None:
 
 
 @QUICK
+# it is found in the normalized text, and its own text is normalized, too
+@example(BYTE_LEVEL[2], [flagged("\u00e9q", "normalized")], "e\u0301q")
+@example(BYTE_LEVEL[2], [flagged("e\u0301q", "normalized")], "\u00e9q")
 @given(parts=st.sampled_from(BYTE_LEVEL), added=entries, text=texts)
 def test_a_byte_level_vocabulary_gives_the_librarys_ids(
     tmp_path: Path, parts: Json, added: list[Json], text: str
 ) -> None:
     added = [entry for entry in added if len(entry["content"]) > 1]  # not a byte
-    if "NFKC" in str(parts):
-        added = [entry for entry in added if not entry["single_word"]]
     got, library = load(tmp_path, whole(byte_level(), parts, added))
     ids = got.encode(text, add_bos=False, parse_special=True)
     assert ids == library.encode(text, add_special_tokens=False).ids
+
+
+def test_a_part_of_a_word_is_not_an_added_token_of_words(tmp_path: Path) -> None:
+    split = {"pattern": {"Regex": LLAMA_3}, "behavior": "Isolated", "invert": False}
+    to_bytes = byte_steps(prefix=False) | {"use_regex": False}
+    words = [{"type": "Split"} | split, to_bytes]
+    parts = {"pre_tokenizer": {"type": "Sequence", "pretokenizers": words}}
+    model = byte_level() | {"ignore_merges": True}
+    made = whole(model, parts, [flagged("qq", "single_word")])
+    got, library = load(tmp_path, made)
+    for text in ("1qq", "1 qq", "qq"):
+        ids = library.encode(text, add_special_tokens=False).ids
+        assert got.encode(text, add_bos=False) == ids
 
 
 def converted(folder: Path) -> Tokenizer:
