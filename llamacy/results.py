@@ -289,7 +289,8 @@ class Piece:
     Attributes
     ----------
     text : str
-        One or more whole characters; empty for a model without a vocabulary.
+        One or more whole characters; empty for a model without a vocabulary, and where
+        the last tokens have no text and their log-probabilities are asked for.
     tokens : list of int
         Ids since the piece before; more than one where a character or a possible stop
         string spans tokens.

@@ -148,7 +148,8 @@ class _Reading:
         return piece
 
     def _piece(self, change: Change) -> ChatPiece | None:
-        if not change:
+        has_last = self.is_over and self._logprobs
+        if not change and not has_last:
             return None
         tokens, self._tokens = self._tokens, []
         logprobs, self._logprobs = self._logprobs, None

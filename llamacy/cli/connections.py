@@ -31,13 +31,14 @@ class Connection(_Base):  # type: ignore[misc]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for a request."""
+        # a response waits until the one before it is taken: a client may ask for both
+        # at once, and `resume_writing` is called only then
+        transport.set_write_buffer_limits(high=1, low=0)
         super().connection_made(transport)
         self._timer = self.loop.call_later(HEAD_SECONDS, transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; stop waiting once they complete a head."""
-        if not self.transport.get_write_buffer_size():  # the last response was taken
-            self._forget_unsent()
         super().data_received(data)
         is_waiting = self.cycle is None or self.cycle.response_complete
         if not is_waiting:
@@ -51,10 +52,15 @@ class Connection(_Base):  # type: ignore[misc]
         self._forget_unsent()
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """Go on: the client has taken all."""
+        self._forget_unsent()
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """Give the client time to take what it has not taken yet."""
         super().on_response_complete()
-        if self._unsent_timer is None and self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size():
             self._unsent_timer = self.loop.call_later(
                 UNSENT_SECONDS, self._abort_if_unsent
             )

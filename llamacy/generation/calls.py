@@ -100,11 +100,10 @@ def text_jobs(
 def texts_job(
     engine: Engine,
     prompts: Sequence[Any],
-    params: SamplingParams,
-    n: int = 1,
+    params: Sequence[SamplingParams],
     cancel: CancelToken | None = None,
 ) -> Job[list[Completion]]:
-    """Return the job of `n` texts for each prompt: those of the first prompt first.
+    """Return the job of a text for each prompt and each of `params`, prompt by prompt.
 
     Raises
     ------
@@ -114,7 +113,8 @@ def texts_job(
     requests = [
         request
         for prompt in prompts
-        for request in engine.requests(prompt, params, n, cancel)
+        for each in params
+        for request in engine.requests(prompt, each, cancel=cancel)
     ]
     return Job(requests, lambda: [completion(request) for request in requests])
 

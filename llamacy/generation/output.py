@@ -55,6 +55,7 @@ class Output:
         self._shown: list[str] = []  # the text of pieces
         self._n_shown = 0  # tokens of pieces
         self._sure = ""  # text that is in no piece yet
+        self._is_over = False
 
     @property
     def text(self) -> str:
@@ -79,13 +80,17 @@ class Output:
     def flush(self) -> None:
         """Hold no text back any longer: nothing follows."""
         self._sure += self._buffer.flush()
+        self._is_over = True
 
     def piece(self) -> Piece | None:
         """Return the text that has become sure, with all tokens since the last piece.
 
-        None if there is no such text. Without a tokenizer, tokens alone make a piece.
+        None if there is no such text. Without a tokenizer, tokens alone make a piece,
+        and so do the last ones if their likelihoods are asked for.
         """
-        is_silent = self._tokenizer is None and self._n_shown < len(self.tokens)
+        has_last = self._is_over and self.logprobs is not None
+        counts_tokens = self._tokenizer is None or has_last
+        is_silent = counts_tokens and self._n_shown < len(self.tokens)
         if not self._sure and not is_silent:
             return None
         text, self._sure = self._sure, ""

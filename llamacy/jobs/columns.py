@@ -193,7 +193,7 @@ class ColumnTask:
         text = self.template.text(fields)
         options = self._options(row.index)
         if self.raw:
-            return TextCall([text], options)
+            return TextCall([text], [options])
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})

@@ -117,7 +117,8 @@ class RequestTask:
             return AnswerCall(asked.messages, answers)
         texts = completion_request(self._seeded(line.body, row))
         _check_whole(texts.streaming.is_on)
-        return TextCall(texts.prompts, texts.options, texts.n, has_marks=True)
+        each = [texts.options_of(index) for index in range(texts.n)]
+        return TextCall(texts.prompts, each, has_marks=True)
 
     def result(self, row: Row, outcome: Outcome, model: Model) -> Result:
         """Return the output object of a request that was answered."""

@@ -33,17 +33,14 @@ class TextCall:
     ----------
     prompts : sequence of str, or of sequences of int
         Texts, or their token ids.
-    options : mapping
-        Fields of `SamplingParams`.
-    n : int, default 1
-        Texts of each prompt, which differ.
+    options : sequence of mappings
+        Fields of `SamplingParams`: those of each text that is wanted of a prompt.
     has_marks : bool, default False
         Whether names of control tokens in a text are those tokens.
     """
 
     prompts: Sequence[str | Sequence[int]]
-    options: Mapping[str, Any]
-    n: int = 1
+    options: Sequence[Mapping[str, Any]]
     has_marks: bool = False
 
     @property
@@ -189,5 +186,8 @@ def _texts(model: Model, call: TextCall, cancel: CancelToken | None) -> Job[list
     prompts: list[Any] = list(call.prompts)
     if call.has_marks:
         prompts = [prompt_ids(model, prompt) for prompt in prompts]
-    params = model.engine.params(None, {**call.options})  # type: ignore[typeddict-item]
-    return texts_job(model.engine, prompts, params, call.n, cancel)
+    params = [
+        model.engine.params(None, {**options})  # type: ignore[typeddict-item]
+        for options in call.options
+    ]
+    return texts_job(model.engine, prompts, params, cancel)

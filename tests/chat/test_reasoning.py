@@ -69,10 +69,11 @@ def test_reasoning_is_separated_from_the_answer(
     assert not any(piece.reasoning and piece.text for piece in pieces)
 
 
+@pytest.mark.parametrize("text", [f"{THOUGHT} ", " \n"], ids=["thought", "nothing"])
 def test_pieces_together_have_all_tokens_and_logprobs(
-    puppet: llamacy.Model,
+    puppet: llamacy.Model, text: str
 ) -> None:
-    said = saying(puppet, f"{THOUGHT} ") | {"logprobs": 1}
+    said = saying(puppet, text) | {"logprobs": 1}
     with puppet.stream_chat(PROMPT, **said) as stream:
         pieces = list(stream)
     answer = stream.completion
@@ -80,7 +81,7 @@ def test_pieces_together_have_all_tokens_and_logprobs(
     assert [token for piece in pieces for token in piece.tokens] == answer.tokens
     assert answer.logprobs is not None
     assert sum(len(piece.logprobs or ()) for piece in pieces) == n_tokens
-    assert len(answer.logprobs) == n_tokens > 10
+    assert len(answer.logprobs) == n_tokens > 1
 
 
 def test_a_template_may_open_the_reasoning(puppet: llamacy.Model) -> None:

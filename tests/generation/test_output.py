@@ -79,3 +79,15 @@ def test_likelihoods_go_with_their_tokens() -> None:
     assert second is not None
     assert (first.logprobs, second.logprobs) == (likely[:1], likely[1:])
     assert one.logprobs == likely
+
+
+def test_the_last_tokens_without_text_are_a_piece_if_likelihoods_are_wanted() -> None:
+    one = output(Vocabulary(), logprobs=0)
+    silent = TokenLogprob(N_VOCAB - 1, -0.5)
+    one.push(silent.token, silent)
+    assert one.piece() is None
+    one.flush()
+    piece = one.piece()
+    assert piece is not None
+    assert (piece.text, piece.tokens, piece.logprobs) == ("", [silent.token], [silent])
+    assert one.piece() is None

@@ -27,9 +27,9 @@ def test_each_call_has_its_own_outcome() -> None:
         AnswerCall(SUM, [GREEDY, {**GREEDY, "max_tokens": 1}]),
         EmbeddingCall(["one", "two"], {"dimensions": 4}),
         refused,
-        TextCall(["Once", [1, 5]], {**GREEDY, "max_tokens": 2}, n=2),
-        TextCall([long], GREEDY),
-        TextCall(["Once"], {"temprature": 1}),
+        TextCall(["Once", [1, 5]], [{**GREEDY, "max_tokens": 2}] * 2),
+        TextCall([long], [GREEDY]),
+        TextCall(["Once"], [{"temprature": 1}]),
         AnswerCall([{"role": "user", "content": long}], [GREEDY]),
         EmbeddingCall([long], {}),
         EmbeddingCall([long], {"truncate": True}),
@@ -59,7 +59,9 @@ def test_each_call_has_its_own_outcome() -> None:
 
 def test_markup_of_a_text_is_only_read_where_it_is_asked_for() -> None:
     with llamacy.load("demo", n_threads=1) as model:
-        calls = [TextCall(["</s>"], GREEDY, has_marks=marks) for marks in (True, False)]
+        calls = [
+            TextCall(["</s>"], [GREEDY], has_marks=marks) for marks in (True, False)
+        ]
         with each_call(model, calls) as each:
             found: Any = [outcome for _, outcome in sorted(each, key=lambda it: it[0])]
     marked, plain = (texts[0].usage.prompt_tokens for texts in found)
@@ -68,7 +70,7 @@ def test_markup_of_a_text_is_only_read_where_it_is_asked_for() -> None:
 
 def test_a_closed_model_ends_them_all() -> None:
     model = llamacy.load("demo", n_threads=1)
-    each = each_call(model, [TextCall(["Once"], GREEDY)])
+    each = each_call(model, [TextCall(["Once"], [GREEDY])])
     model.close()
     with pytest.raises(llamacy.ClosedError):
         list(each)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -225,8 +224,9 @@ def test_a_response_that_nobody_takes_is_dropped(
     assert n_received < len(body)  # the answer is longer
 
 
+@pytest.mark.parametrize("n_sent", [1, 3], ids=["in turn", "pipelined"])
 def test_each_response_has_its_own_time_to_be_taken(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    url: str, monkeypatch: pytest.MonkeyPatch, n_sent: int
 ) -> None:
     from llamacy.cli import connections
 
@@ -240,14 +240,24 @@ def test_each_response_has_its_own_time_to_be_taken(
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         one.settimeout(10)
         one.connect((address.hostname, address.port))
+        received = one.makefile("rb")
         lengths = []
-        for _ in range(3):
-            one.sendall(request)
+        for i in range(3):
+            if i % n_sent == 0:
+                one.sendall(request * n_sent)
             time.sleep(1)  # less than a response may take; two take more
-            response = http.client.HTTPResponse(one)
-            response.begin()
-            lengths.append(len(response.read()))
+            lengths.append(length_of_response(received))
     assert len(set(lengths)) == 1
+
+
+def length_of_response(received: IO[bytes]) -> int:
+    """Read a response from a connection, on which others may follow; count its body."""
+    headers: dict[bytes, bytes] = {}
+    assert received.readline().startswith(b"HTTP/1.1 200")
+    while (line := received.readline()) != b"\r\n":
+        name, _, value = line.partition(b":")
+        headers[name.lower()] = value.strip()
+    return len(received.read(int(headers[b"content-length"])))
 
 
 def test_hostile_texts_are_only_texts(client: Any) -> None:

@@ -25,6 +25,7 @@ _OF_EXPERTS: Final = (
     *("ffn_latent_down", "ffn_latent_up"),
 )
 _SIGMOID: Final = 2  # in `expert_gating_func`
+_LEAST_SUM: Final = 1e-6  # of the chosen experts' weights; practically none is less
 _N_SPARSE: Final = 2  # experts that a sparse mixer chooses
 
 
@@ -76,6 +77,7 @@ def add_experts(
     if mixture.switch and not config.flag(mixture.switch):
         return None
     _check_layers(config, sizes)
+    _check_least_sum(config)
     key = "num_experts" if "num_experts" in config.values else "num_local_experts"
     n_expert = config.integer(key, 1, MAX_EXPERTS)
     n_used = config.integer("num_experts_per_tok", 1, n_expert)
@@ -185,3 +187,11 @@ def _check_layers(config: JsonObject, sizes: Sizes) -> None:
     dense = config.items("mlp_only_layers")
     if dense:
         config.refuse("mlp_only_layers", "none, experts in each layer", dense)
+
+
+def _check_least_sum(config: JsonObject) -> None:
+    """Refuse a least sum to divide weights by that sums may be less than."""
+    key = "moe_norm_min"
+    least = config.real(key, 0.0, MAX_SCALE, default=0.0)
+    if least > _LEAST_SUM:
+        config.refuse(key, f"at most {_LEAST_SUM:g}", least)

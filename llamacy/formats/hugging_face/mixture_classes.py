@@ -263,7 +263,7 @@ MIXTURE_DEFAULTS: Final[Mapping[str, Defaults]] = {
         "moe_layer_start_index": 1,
         "moe_layer_end_index": -1,
         "moe_layer_interval": 1,
-        # the least sum of weights, which only gates of nothing reach
+        # the least sum of weights to divide by
         "moe_norm_min": 1e-12,
     },
     "HunYuanMoEV1ForCausalLM": {

@@ -192,8 +192,9 @@ def _long_magnitude(
             rope.refuse(family.magnitudes[1], f"{short}, as in short texts", long)
         return short
     magnitude = 1.0
-    if n_ctx > n_ctx_orig > 1:
-        magnitude = math.sqrt(1 + math.log(n_ctx / n_ctx_orig) / math.log(n_ctx_orig))
+    factor = rope.real("factor", MIN_SCALE, MAX_SCALE, default=n_ctx / n_ctx_orig)
+    if factor > 1 and n_ctx_orig > 1:
+        magnitude = math.sqrt(1 + math.log(factor) / math.log(n_ctx_orig))
     return rope.real("attention_factor", MIN_SCALE, MAX_SCALE, default=magnitude)
 
 

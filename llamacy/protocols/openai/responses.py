@@ -72,7 +72,7 @@ class Response:
         """Return the response of a finished answer."""
         if answer.reasoning:
             self._items.append(_item("reasoning", answer.reasoning, "completed"))
-        if answer.text or not answer.tool_calls:
+        if answer.text or not (self._items or answer.tool_calls):
             item = _item("message", answer.text, "completed")
             if answer.logprobs:
                 logprobs = entries(answer.logprobs, self._token_bytes)
@@ -108,6 +108,8 @@ class Response:
         """
         if not self._items and self._open is None:
             yield from self._begin("message")
+        if self._open is not None and self._open["type"] == "message":
+            self._open["content"][0]["logprobs"] += self._logprobs
         yield from self._close()
         status = _status(reason)
         response = self._response(status, completion)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from llamacy.errors import LlamacyError
+from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.streams import AsyncStream
 from llamacy.model.model import Model
 from llamacy.model.prompt_ids import prompt_ids, token_bytes_of
@@ -26,7 +27,7 @@ from llamacy.protocols.openai.completions import (
 from llamacy.results import Completion
 from llamacy.server.capacity import check_capacity
 from llamacy.server.errors import refusal_of
-from llamacy.server.joining import joined, start_all
+from llamacy.server.joining import all_of, joined, start_all
 from llamacy.server.lengths import check_lengths
 from llamacy.server.openai.chunks import DONE, Progress, failure, usage_chunk
 from llamacy.server.responses import JSON, Events, event, made
@@ -77,22 +78,15 @@ async def completions(request: Request) -> JSON | Events:
     service = service_of(request)
     asked = completion_request(await service.body(request))
     name, model = await service.writer(request, asked.model)
-    n = len(asked.prompts) * asked.n if asked.streaming.is_on else 1
     try:
-        check_capacity(model, n, "n" if asked.n > 1 else "prompt")
+        check_capacity(model, _n_calls(asked), "n" if asked.n > 1 else "prompt")
         written = ([one] if isinstance(one, str) else [] for one in asked.prompts)
         await check_lengths(model, written)
         ids = await asyncio.to_thread(_ids, model, asked)
         task = _Task(asked, model, Head.new("cmpl", name), ids)
         if asked.streaming.is_on:
             return await _stream(request, task)
-        texts = await service.whole(
-            request,
-            name,
-            lambda cancel: model.agenerate(
-                ids, n=asked.n, cancel=cancel, **asked.options
-            ),
-        )
+        texts = await service.whole(request, name, lambda cancel: _texts(task, cancel))
     except LlamacyError as error:
         raise refusal_of(error, "prompt") from error
     usage = detailed(total([text.usage for text in each] for each in texts))
@@ -102,8 +96,27 @@ async def completions(request: Request) -> JSON | Events:
     )
 
 
+def _n_calls(asked: CompletionRequest) -> int:
+    """Count the calls of the model: one for all texts, unless they differ in seeds."""
+    if asked.streaming.is_on:
+        return len(asked.prompts) * asked.n
+    return 1 if asked.options.get("seed") is None else asked.n
+
+
 def _ids(model: Model, asked: CompletionRequest) -> list[list[int]]:
     return [prompt_ids(model, prompt) for prompt in asked.prompts]
+
+
+async def _texts(task: _Task, cancel: CancelToken) -> list[list[Completion]]:
+    """Generate the texts of each prompt, with the seeds that their streams have."""
+    asked, generate = task.asked, task.model.agenerate
+    if _n_calls(asked) == 1:
+        return await generate(task.ids, n=asked.n, cancel=cancel, **asked.options)
+    seeded = await all_of(
+        generate(task.ids, cancel=cancel, **asked.options_of(index))
+        for index in range(asked.n)
+    )
+    return [list(each) for each in zip(*seeded, strict=True)]
 
 
 def _whole(task: _Task, texts: Sequence[Sequence[Completion]]) -> dict[str, Any]:

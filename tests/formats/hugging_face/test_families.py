@@ -242,6 +242,16 @@ def test_phi_3_settings_become_metadata() -> None:
         assert got.tolist() == factors[f"{length}_factor"]
 
 
+def test_a_factor_of_longrope_stands_for_the_ratio_of_contexts() -> None:
+    factors = dict.fromkeys(("short_factor", "long_factor"), [1.0] * 8)
+    scaling = {"type": "longrope", "factor": 8.0, **factors}
+    made = keys(
+        "Phi3", "phi3", original_max_position_embeddings=32, rope_scaling=scaling
+    )
+    magnitude = np.sqrt(1 + np.log(8) / np.log(32))
+    assert made["rope.scaling.attn_factor"] == np.float32(magnitude)
+
+
 @pytest.mark.parametrize("factor", [[1.0], [1.0] * 9, ["1"] * 8, [0] * 8, [True] * 8])
 def test_impossible_rope_factors_are_refused(factor: list[Any]) -> None:
     scaling = {"type": "su", "short_factor": factor, "long_factor": [1.0] * 8}
@@ -361,6 +371,7 @@ def test_a_window_of_dots_reaches_layers_from_a_number_on() -> None:
     [
         ("Ernie4_5_Moe", {"moe_layer_end_index": 5}, "moe_layer_end_index: wanted -1"),
         ("Ernie4_5_Moe", {"moe_layer_interval": 2}, "moe_layer_interval: wanted 1"),
+        ("Ernie4_5_Moe", {"moe_norm_min": 0.5}, "moe_norm_min: wanted at most 1e-06"),
         ("Ernie4_5_Moe", {"use_bias": True}, "use_bias"),
         (
             "Cohere2Moe",

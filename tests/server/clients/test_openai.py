@@ -114,13 +114,19 @@ def test_several_answers_have_indices_whole_and_streamed(create: Any) -> None:
 
 
 def test_a_seed_decides_each_of_several_answers(client: Any) -> None:
+    ask = {"model": "demo", "prompt": "Once upon a time", "n": 3, "temperature": 2}
+
     def texts(**options: Any) -> list[str]:
-        answer = client.completions.create(
-            model="demo", prompt="Once upon a time", n=3, temperature=2, **options
-        )
+        answer = client.completions.create(**ask, **options)
         return [choice.text for choice in answer.choices]
 
-    assert texts(seed=-7) == texts(seed=-7)
+    def streamed(**options: Any) -> list[str]:
+        texts = [""] * 3
+        for chunk in client.completions.create(**ask, **options, stream=True):
+            texts[chunk.choices[0].index] += chunk.choices[0].text
+        return texts
+
+    assert texts(seed=-7) == texts(seed=-7) == streamed(seed=-7)
     assert len(set(texts(seed=-7))) > 1
     assert texts(seed=-7) != texts(seed=8)
 

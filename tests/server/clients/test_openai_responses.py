@@ -94,6 +94,13 @@ def test_calls_and_reasoning_go_both_ways_as_items(create: Any) -> None:
     assert after.output_text == "The tool said 3"
 
 
+def test_an_answer_of_reasoning_alone_has_no_message(create: Any) -> None:
+    for wants_stream in (False, True):
+        made = create("say <think>\nHm.", max_output_tokens=9, stream=wants_stream)
+        response = list(made)[-1].response if wants_stream else made
+        assert [item.type for item in response.output] == ["reasoning"]
+
+
 GROUPED_CALL = '<tool_call>\n{"name": "crm__add", "arguments": {"a": 1}}\n</tool_call>'
 GROUP = {"type": "namespace", "name": "crm", "description": "About.", "tools": [TOOL]}
 
