@@ -101,9 +101,12 @@ class TestFile:
             llamacy.load("./demo")
 
 
+each_kv_type = pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
+
+
 @pytest.mark.usefixtures("selected_level")
-@pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
 class TestEveryLevel:
+    @each_kv_type
     def test_perplexity_of_stories_holds_at_every_level(
         self, kv_type: str, true_perplexity: float
     ) -> None:
@@ -111,9 +114,15 @@ class TestEveryLevel:
             found = evaluate.perplexity(model, STORIES)
         assert found == pytest.approx(true_perplexity, rel=0.003)
 
-    def test_answers_to_instructions_hold_at_every_level(self, kv_type: str) -> None:
-        with llamacy.load("demo", kv_type=kv_type) as model:
+    def test_answers_to_instructions_hold_at_every_level(self) -> None:
+        with llamacy.load("demo") as model:
             assert share_right(model) >= 0.9
+
+
+@each_kv_type
+def test_answers_to_instructions_hold_with_every_cache(kv_type: str) -> None:
+    with llamacy.load("demo", kv_type=kv_type) as model:
+        assert share_right(model) >= 0.9
 
 
 @pytest.fixture(scope="session")
