@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import gguf
 import numpy as np
 import pytest
+import typer.main
 from numpy.typing import NDArray
 
 from llamacy import kernels
@@ -244,6 +246,18 @@ def _noise(
         elif len(shape) > 1 and not name.endswith(".bias"):
             values *= np.float32(1.5 * shape[-1] ** -0.5)
         yield name, values.astype(np.float32)
+
+
+# The command line.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """Make the command line once: Typer's runner does so for each call, in 50 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = cache(typer.main.get_command)
+        patch.setattr("typer.testing._get_command", made, raising=False)
+        yield
 
 
 # Files.
