@@ -52,18 +52,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Leave a file's tests to one worker of pytest-xdist, which has what they share.
 
     Models, packed matrices and the reference's results are then made once, and not by
-    each worker; and so is the cluster of all tests of Ray. Real models have a worker
-    each.
+    each worker; and so is the cluster of all tests of Ray. A real model has a worker
+    to itself, and examples of pages that run on one share nothing.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            folder = "tests/integrations/ray"
+            if file.startswith("tests/integrations/ray"):
+                return "tests/integrations/ray"
             if file == "tests/real/test_models.py":
                 return f"{file} {nodeid.rstrip(']').split('-')[-1].split('[')[-1]}"
-            return folder if file.startswith(folder) else file
+            return nodeid if file == "tests/real/test_documents.py" else file
 
     return Files(config, log) if config.option.dist == "load" else None
 
