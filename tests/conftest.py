@@ -6,8 +6,10 @@ the run fails if one of them was skipped, or if no test asked for it.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import gguf
 import numpy as np
 import pytest
+import typer.main
 from numpy.typing import NDArray
 
 from llamacy import kernels
@@ -45,20 +48,38 @@ def shared() -> Path:
     return folder
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep what is collected, which stays to the end, out of collections of garbage.
+
+    Each of these would look through all of 20,000 tests, in half a second.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Leave a file's tests to one worker of pytest-xdist, which has what they share.
 
     Models, packed matrices and the reference's results are then made once, and not by
-    each worker; and so is the cluster of all tests of Ray.
+    each worker; and so is the cluster of all tests of Ray. A real model has a worker
+    to itself, and examples of pages that run on one share nothing.
     """
     from xdist.scheduler import LoadFileScheduling
 
     class Files(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            folder = "tests/integrations/ray"
-            return folder if file.startswith(folder) else file
+            if file.startswith("tests/integrations/ray"):
+                return "tests/integrations/ray"
+            if file == "tests/real/test_models.py":
+                return f"{file} {nodeid.rstrip(']').split('-')[-1].split('[')[-1]}"
+            return nodeid if file == "tests/real/test_documents.py" else file
 
     return Files(config, log) if config.option.dist == "load" else None
 
@@ -77,8 +98,17 @@ def level(request: pytest.FixtureRequest) -> Level:
 
 
 @pytest.fixture
-def selected_level(level: Level, monkeypatch: pytest.MonkeyPatch) -> Level:
-    """Each level in turn; plans made during the test use it."""
+def selected_level(
+    level: Level, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Level:
+    """Each level in turn; plans made during the test use it.
+
+    The reference executor, where a test's `kind` asks for it, has no levels.
+    """
+    parameters = getattr(request.node, "callspec", None)
+    kind = parameters.params.get("kind") if parameters else None
+    if kind == "reference" and level.name != "scalar":
+        pytest.skip("the reference executor is the same at every level")
     monkeypatch.setattr(kernels, "selected", lambda: level)
     return level
 
@@ -235,6 +265,18 @@ def _noise(
         elif len(shape) > 1 and not name.endswith(".bias"):
             values *= np.float32(1.5 * shape[-1] ** -0.5)
         yield name, values.astype(np.float32)
+
+
+# The command line.
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """Make the command line once: Typer's runner does so for each call, in 50 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = cache(typer.main.get_command)
+        patch.setattr("typer.testing._get_command", made, raising=False)
+        yield
 
 
 # Files.

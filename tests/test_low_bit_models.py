@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,17 @@ TYPES = (
 each_type = pytest.mark.parametrize("type_name", TYPES)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def low_bit_model(
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., dict[str, NDArray[np.float32]]],
 ) -> Callable[[str], Path]:
-    """Write a model with all its matrices of one type."""
+    """Write a model with all its matrices of one type; each only once."""
 
+    @cache
     def make(type_name: str) -> Path:
-        path = tmp_path / f"{type_name}.gguf"
+        path = tmp_path_factory.mktemp("models") / f"{type_name}.gguf"
         keys = llama_metadata(embedding_length=256, feed_forward_length=512)
         tensors = random_tensors(byte_level_model.shapes(256, 512))
         byte_level_model.write(path, keys, tensors, (type_name,))
@@ -41,19 +43,27 @@ def low_bit_model(
     return make
 
 
+@pytest.fixture(scope="session")
+def wanted(
+    low_bit_model: Callable[[str], Path],
+) -> Callable[[str], NDArray[np.float32]]:
+    """Logits of such a model by the reference, which are the same at every level."""
+    return cache(lambda type_name: logits(low_bit_model(type_name), "reference"))
+
+
 @pytest.mark.usefixtures("selected_level")
 @each_type
 def test_plan_and_reference_agree_on_low_bit_types(
-    low_bit_model: Callable[[str], Path], type_name: str
+    low_bit_model: Callable[[str], Path],
+    wanted: Callable[[str], NDArray[np.float32]],
+    type_name: str,
 ) -> None:
-    path = low_bit_model(type_name)
-    want = logits(path, "reference")
-    got = logits(path, "plan", kv_type="f32", n_threads=1)
+    want = wanted(type_name)
+    got = logits(low_bit_model(type_name), "plan", kv_type="f32", n_threads=1)
     assert want.std() > 0.1
     assert np.sqrt(np.mean((got - want) ** 2)) <= 0.05 * want.std()
 
 
-@pytest.mark.usefixtures("selected_level")
 @each_type
 def test_a_low_bit_model_generates(
     low_bit_model: Callable[[str], Path], type_name: str

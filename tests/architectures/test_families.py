@@ -13,13 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 import llamacy
+from llamacy import kernels
 from llamacy.architectures.selecting import select_tensors
 from llamacy.errors import FormatError
 from llamacy.formats.gguf.file import open_gguf
 from llamacy.model.executors import load_executor
 from llamacy.model_files.hyperparameters import read_hyperparameters
 from llamacy.ops.batch import Batch
-from tests.support import mtp_model
+from tests.support import levels, mtp_model
 from tests.support.families import MODELS, N_PROMPT, N_TOKENS, WINDOW
 from tests.support.model_shapes import model_shapes
 
@@ -92,7 +93,22 @@ def reference(make_model: Make) -> Reference:
     return of
 
 
-@pytest.mark.usefixtures("selected_level")
+@pytest.fixture(params=[0, 1])
+def levels_in_turn(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two levels for each family, which differ from one to the next.
+
+    Families differ in their steps, and levels in the kernels of these, of which each
+    has tests of its own at every level.
+    """
+    usable = [each for each in levels.tested_levels() if not kernels.lacking(each)]
+    turn = list(MODELS).index(name) + request.param * (len(usable) // 2)
+    level = usable[turn % len(usable)]
+    monkeypatch.setattr(kernels, "selected", lambda: level)
+
+
+@pytest.mark.usefixtures("levels_in_turn")
 @each_model
 def test_plan_and_reference_agree_on_every_family(
     reference: Reference, name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.support.model_shapes import model_shapes
 
 Tensors = dict[str, NDArray[np.float32]]
 Write = Callable[..., Path]
+Reference = Callable[..., tuple[Path, NDArray[np.float32]]]
 BIASES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 
 # Keys and optional tensors of each model, in addition to conftest.py's tiny LLaMA.
@@ -48,9 +50,9 @@ FEATURES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model(
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     write_gguf: Write,
     llama_metadata: Callable[..., dict[str, Any]],
     random_tensors: Callable[..., Tensors],
@@ -62,24 +64,36 @@ def make_model(
         change: Callable[[dict[str, Any], Tensors], None] | None = None,
         type_name: str = "F32",
     ) -> Path:
+        folder = tmp_path_factory.mktemp("llama")
         keys, extra = FEATURES[feature]
         metadata = llama_metadata(**keys)
-        shapes = model_shapes(write_gguf, tmp_path, metadata, extra)
+        shapes = model_shapes(write_gguf, folder, metadata, extra)
         tensors = random_tensors(shapes.items())
         if change is not None:
             change(metadata, tensors)
-        return write_gguf(tmp_path / "model.gguf", metadata, tensors, type_name)
+        return write_gguf(folder / "model.gguf", metadata, tensors, type_name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def reference(make_model: Callable[..., Path]) -> Reference:
+    """Return a model and its logits by the reference, computed once for all levels."""
+
+    @cache
+    def of(feature: str, type_name: str = "F32") -> tuple[Path, NDArray[np.float32]]:
+        path = make_model(feature, type_name=type_name)
+        return path, logits(path, "reference")
+
+    return of
 
 
 @pytest.mark.usefixtures("selected_level")
 @pytest.mark.parametrize("feature", FEATURES)
 def test_plan_and_reference_agree_on_every_feature(
-    make_model: Callable[..., Path], feature: str
+    reference: Reference, feature: str
 ) -> None:
-    path = make_model(feature)
-    want = logits(path, "reference")
+    path, want = reference(feature)
     got = logits(path, "plan", kv_type="f32", n_threads=2)
     assert want.std() > 0.1
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4 * float(want.std()))
@@ -91,10 +105,9 @@ def test_plan_and_reference_agree_on_every_feature(
     ("kv_type", "most"), [("f32", 0.05), ("f16", 0.05), ("q8_0", 0.1)]
 )
 def test_plan_and_reference_agree_on_quantised_weights(
-    make_model: Callable[..., Path], type_name: str, kv_type: str, most: float
+    reference: Reference, type_name: str, kv_type: str, most: float
 ) -> None:
-    path = make_model("grouped-query", type_name=type_name)
-    want = logits(path, "reference")
+    path, want = reference("grouped-query", type_name)
     got = logits(path, "plan", kv_type=kv_type, n_threads=2)
     assert np.sqrt(np.mean((got - want) ** 2)) <= most * want.std()
 

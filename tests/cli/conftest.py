@@ -35,5 +35,12 @@ def shell() -> Shell:
 
 
 @pytest.fixture
+def brief_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure the machine's limits roughly: only the form of the output counts."""
+    monkeypatch.setattr("llamacy.roofline._READ_SECONDS", 0.02)
+    monkeypatch.setattr("llamacy.roofline._PEAK_SECONDS", 0.02)
+
+
+@pytest.fixture
 def path(shared: Path) -> Path:
     return shared / "models/stories260K-Q8_0.gguf"

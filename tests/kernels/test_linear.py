@@ -400,7 +400,7 @@ def test_panels_read_in_pairs(
             for options in ({}, gate):
                 monkeypatch.setattr(weight_reading, "_selection", lambda: (0, ""))
                 want = steps.linear(x[:m], weight, **options)
-                for ahead in (64, 3072, 1 << 20):
+                for ahead in (64, 3072, 1 << 20) if m in (1, 4) else (3072,):
                     chosen = (ahead, "")
                     monkeypatch.setattr(
                         weight_reading, "_selection", lambda c=chosen: c
@@ -437,7 +437,7 @@ def test_threads_make_no_difference(
         if form in ("swiglu", "geglu"):
             options["weight2"] = weight2
         alone = steps.linear(x, weight, **options)
-        for n_threads in (2, 3, 4):
+        for n_threads in (2, 3):
             got = steps.linear(x, weight, n_threads=n_threads, **options)
             np.testing.assert_array_equal(got, alone)
 

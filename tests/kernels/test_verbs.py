@@ -82,6 +82,8 @@ def describe(name: str, case: Case) -> str:
 
 
 def assert_same(got: Array, want: Array, name: str, case: Case) -> None:
+    if got.dtype == want.dtype and got.tobytes() == want.tobytes():
+        return  # almost always, and NumPy's comparison takes longer than the verb
     try:
         np.testing.assert_array_equal(got, want)
     except AssertionError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from llamacy.model.executors import LoadedExecutor, load_executor
 from llamacy.model_files.sources import locate
 from llamacy.ops.batch import Batch
 
-N_TASKS = 5  # instructions of each kind
+N_TASKS = 3  # instructions of each kind
 STORIES = evaluate.stories(12, seed=77)
 TASKS = [
     task
@@ -101,19 +102,24 @@ class TestFile:
             llamacy.load("./demo")
 
 
-@pytest.mark.usefixtures("selected_level")
-@pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
-class TestEveryLevel:
-    def test_perplexity_of_stories_holds_at_every_level(
-        self, kv_type: str, true_perplexity: float
-    ) -> None:
-        with llamacy.load("demo", kv_type=kv_type) as model:
-            found = evaluate.perplexity(model, STORIES)
+def assert_holds(true_perplexity: float, **options: Any) -> None:
+    """Check its perplexity of stories, and its answers to instructions."""
+    with llamacy.load("demo", **options) as model:
+        found = evaluate.perplexity(model, STORIES)
         assert found == pytest.approx(true_perplexity, rel=0.003)
+        assert share_right(model) >= 0.9
 
-    def test_answers_to_instructions_hold_at_every_level(self, kv_type: str) -> None:
-        with llamacy.load("demo", kv_type=kv_type) as model:
-            assert share_right(model) >= 0.9
+
+@pytest.mark.usefixtures("selected_level")
+def test_perplexity_and_answers_hold_at_every_level(true_perplexity: float) -> None:
+    assert_holds(true_perplexity)
+
+
+@pytest.mark.parametrize("kv_type", ["f32", "q8_0"])
+def test_perplexity_and_answers_hold_with_every_cache(
+    kv_type: str, true_perplexity: float
+) -> None:
+    assert_holds(true_perplexity, kv_type=kv_type)
 
 
 @pytest.fixture(scope="session")
@@ -139,4 +145,5 @@ def test_quantising_to_every_type_keeps_the_perplexity(
     with llamacy.load(path) as model:
         found = evaluate.perplexity(model, STORIES)
         assert found == pytest.approx(f16_perplexity, rel=MARGINS[type_name])
-        assert share_right(model) >= 0.9
+        if MARGINS[type_name] > 0.003:  # up to four bits
+            assert share_right(model) >= 0.9

@@ -116,7 +116,7 @@ def chapter(model: llama_cpp.Llama, ids: list[int]) -> float:
             part[0] = model.token_bos()
         read = divergence.Divergence()
         rows = divergence.log_softmax(engine(model)(part))
-        divergence.note(read, np.exp(rows), rows, rows, np.array(part[1:]))
+        divergence.note(read, rows, rows, np.array(part[1:]))
         nll += read.nll[N_CTX // 2 :]
     return float(np.exp(np.mean(nll)))
 

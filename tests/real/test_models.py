@@ -24,7 +24,7 @@ smollm2_only = pytest.mark.parametrize("name", ["SmolLM2"], indirect=True)
 EachLevel = Mapping[str, llamacy.Model]
 
 # Tokens that the two best levels read, emulations aside, and the others, whose products
-# tests/kernels/test_linear.py holds to each other's.
+# tests/kernels/test_linear.py holds to each other's. Scalar reads none: it is slow.
 N_READ, N_READ_BELOW = 800, 200
 EXACT = 1e-3  # of a perplexity
 
@@ -45,6 +45,7 @@ def measure(
                 N_READ if level in best else N_READ_BELOW,
             )
             for level, model in models.items()
+            if level != "scalar"
         }
         path = real_models.fetched(real_models.MODELS[name])
         ids = llamacy.load_tokenizer(path).encode(chapter)[:N_READ]
@@ -64,6 +65,8 @@ def measured(
 def test_the_divergence_from_float32_is_below_that_of_llama_cpp(
     name: str, level: Level, measured: dict[str, Divergence], vectors: Any
 ) -> None:
+    if level.name == "scalar":
+        pytest.skip("slow, and like the other levels without tiles")
     found = measured[level.name].kld
     theirs = vectors["models"][name]["accuracy"]["native"]["kld"]
     assert 0 < np.mean(found) < theirs[str(len(found))]

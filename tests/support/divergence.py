@@ -1,7 +1,7 @@
 """How far predictions are from those of float32 arithmetic, part by part of a text.
 
 The logits of a large vocabulary fill gigabytes, so that only those of one part are in
-memory at a time.
+memory at a time; and what is computed from them, of a few rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.reference import ReferenceExecutor
 
-N_PART = 100
+N_PART = 200
+N_ROWS = 16  # whose temporary arrays the allocator keeps, as it does no larger ones
 
 Floats = NDArray[np.float32]
 Engine = Callable[[list[int]], Floats]
@@ -87,36 +88,39 @@ def divergences(
         part = ids[begin : begin + N_PART]
         following = np.array(ids[begin + 1 : begin + N_PART + 1])
         wanted = log_softmax(base(part))
-        shares = np.exp(wanted)
-        note(found["base"], shares, wanted, wanted, following)
+        note(found["base"], wanted, wanted, following)
         for name, (engine, n_read) in engines.items():
             if begin < n_read:
-                rows = log_softmax(engine(part))
-                note(found[name], shares, wanted, rows, following)
+                note(found[name], wanted, log_softmax(engine(part)), following)
     return found
 
 
 def note(
     target: Divergence,
-    shares: Floats,
     wanted: Floats,
-    rows: Floats,
+    found: Floats,
     following: NDArray[np.int64],
 ) -> None:
     """Add the figures of some predictions: logarithms of probabilities, (n, n_vocab).
 
-    `shares` are the probabilities that are wanted, and `following` the tokens that come
-    after, which may lack the last one.
+    `following` are the tokens that come after, which may lack the last one.
     """
-    terms = shares * (wanted - rows)
-    target.kld += terms.sum(axis=1, dtype=np.float64).tolist()
+    for some in slices(wanted):
+        terms = np.exp(wanted[some]) * (wanted[some] - found[some])
+        target.kld += terms.sum(axis=1, dtype=np.float64).tolist()
     n = len(following)
-    target.nll += (-rows[np.arange(n), following]).tolist()
+    target.nll += (-found[np.arange(n), following]).tolist()
+
+
+def slices(rows: Floats) -> list[slice]:
+    """Return slices of a few rows each."""
+    return [slice(begin, begin + N_ROWS) for begin in range(0, len(rows), N_ROWS)]
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Return the logarithms of the probabilities of each row's tokens."""
-    rows: Floats = logits - logits.max(axis=1, keepdims=True)
-    sums = np.exp(rows).sum(axis=1, dtype=np.float64, keepdims=True)
-    rows -= np.log(sums)
-    return rows
+    """Put the logarithms of the probabilities of each row's tokens in their place."""
+    for some in slices(logits):
+        rows = logits[some]
+        rows -= rows.max(axis=1, keepdims=True)
+        rows -= np.log(np.exp(rows).sum(axis=1, dtype=np.float64, keepdims=True))
+    return logits

@@ -146,11 +146,10 @@ class OldModel:
         d = self._rounded(reach / n_steps, is_wide)
         m = None if low is None else self._rounded(low, is_wide)
         zero = 0 if m is not None or n_bits == 8 else 2 ** (n_bits - 1)
-        codes = []
-        for weight in weights:
-            code = round(float((weight - (m or 0)) / d)) + zero if d else zero
-            codes.append(min(max(code, -127 if n_bits == 8 else 0), 2**n_bits - 1))
-        meant[:] = (np.array(codes, np.float32) - np.float32(zero)) * d
+        steps = (weights - (m or 0)) / d if d else np.zeros(len(weights))
+        least = -127 if n_bits == 8 else 0
+        codes = np.clip(np.rint(steps).astype(int) + zero, least, 2**n_bits - 1)
+        meant[:] = (codes.astype(np.float32) - np.float32(zero)) * d
         if m is not None:
             meant[:] += m
         letter = "f" if is_wide else "e"
@@ -159,9 +158,9 @@ class OldModel:
         ]
         if n_bits == 8:
             return [*scales, struct.pack("<32b", *codes)]
-        fifth = sum((code >> 4) << i for i, code in enumerate(codes))
+        fifth = sum((code >> 4) << i for i, code in enumerate(codes.tolist()))
         high = [struct.pack("<I", fifth)] if n_bits == 5 else []
-        return [*scales, *high, bytes(self._nibbles([code & 15 for code in codes]))]
+        return [*scales, *high, bytes(self._nibbles((codes & 15).tolist()))]
 
     def _rounded(self, scale: np.float32, is_wide: bool) -> np.float32:
         is_exact = is_wide and not self.float16_scales

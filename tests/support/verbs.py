@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from llamacy import kernels
 
-FILLING = 0x5A
+FILLING = b"\x5a"
 
 
 class _Memory(ctypes.Structure):
@@ -100,26 +101,40 @@ class Verbs:
         """
         dtype, count = out
         nbytes = np.dtype(dtype).itemsize * count
-        memory = [_unaligned(array) for array in inputs]
-        memory += [_unaligned(np.zeros(0))] * (3 - len(inputs))
-        result = _unaligned(np.zeros(0) if before is None else before, nbytes)
-        numbers = np.array([*n, 0], np.int32)
-        addresses = [*(m.ctypes.data for m in memory), numbers.ctypes.data]
-        addresses.append(result.ctypes.data)
+        memory = [_unaligned(array.tobytes()) for array in inputs]
+        memory += [_NOTHING] * (3 - len(inputs))
+        held = b"" if before is None else before.tobytes()
+        result = _unaligned(held, nbytes)
+        numbers = (ctypes.c_int32 * (len(n) + 1))(*n)
+        addresses = [each.address for each in memory]
+        addresses += [ctypes.addressof(numbers), result.address]
         self._calls[name](ctypes.byref(_Memory(*addresses)))
-        end = max(nbytes, 0 if before is None else before.nbytes)
-        assert (result[end:] == FILLING).all(), f"{name} wrote past the end"
-        values: NDArray[Any] = result[:nbytes].view(dtype).copy()
-        return values
+        after = result.bytes_after(max(nbytes, len(held)))
+        assert not after.strip(FILLING), f"{name} wrote past the end"
+        return np.frombuffer(result.memory, dtype, count, result.start).copy()
 
 
-def _unaligned(array: NDArray[Any], nbytes: int = 0) -> NDArray[np.uint8]:
-    """Copy the bytes of an array, or make room for them, at an unaligned address."""
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    room = np.full(max(len(data), nbytes) + 256, FILLING, np.uint8)
-    room = room[(4 - room.ctypes.data) % 64 :]
-    room[: len(data)] = data
-    return room
+@dataclass(frozen=True, slots=True)
+class _Room:
+    memory: bytearray
+    start: int
+    address: int
+
+    def bytes_after(self, end: int) -> bytearray:
+        return self.memory[self.start + end :]
+
+
+def _unaligned(data: bytes, nbytes: int = 0) -> _Room:
+    """Copy bytes, or make room for them, to an unaligned address."""
+    size = max(len(data), nbytes)
+    memory = bytearray(FILLING * (size + 256))
+    begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    start = (4 - begin) % 64
+    memory[start : start + len(data)] = data
+    return _Room(memory, start, begin + start)
+
+
+_NOTHING = _unaligned(b"")
 
 
 @cache
