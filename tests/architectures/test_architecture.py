@@ -22,7 +22,7 @@ def declared(protocol: type) -> dict[str, Callable[..., Any]]:
 
 
 def types(function: Callable[..., Any]) -> list[tuple[str, Any]]:
-    """Return names and types of the parameters that a call must give, and the result's."""
+    """Return what a call must give, by names and types, and the type of its result."""
     signature = inspect.signature(function)
     needed = [one for one in signature.parameters.values() if one.default is one.empty]
     found = [(one.name, one.annotation) for one in needed if one.name != "self"]
