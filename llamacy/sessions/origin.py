@@ -1,4 +1,4 @@
-"""What a session depends on besides its text."""
+"""The circumstances that a session depends on besides its text."""
 
 from __future__ import annotations
 

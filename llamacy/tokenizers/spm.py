@@ -154,7 +154,8 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     ends[:, 0], ends[:, 5] = 0x15, 0x18
     ends[:, 1:5] = np.frombuffer(packed, np.uint8).reshape(-1, 4)
     ends[:, 6] = pieces.kinds
-    packed_ends, parts = ends.tobytes(), []
+    packed_ends = ends.tobytes()
+    parts: list[bytes] = []
     for i, text in enumerate(pieces.texts):
         data, end = text.encode(), packed_ends[_END * i : _END * (i + 1)]
         if (n := len(data)) < _SHORT:  # as below, without the calls
