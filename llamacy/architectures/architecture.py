@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from importlib import import_module
+from typing import Any, Protocol, cast, runtime_checkable
 
 from llamacy.architectures.layers import Layers
 from llamacy.architectures.mtp import can_have_head, mtp_tensors
@@ -60,14 +61,19 @@ class Architecture:
 
     Attributes
     ----------
-    family : Family
-        Its file's functions.
+    module : str
+        Name of its file in this folder.
     is_mixture : bool
         Whether its files must declare experts.
     """
 
-    family: Family
+    module: str
     is_mixture: bool = False
+
+    @property
+    def family(self) -> Family:
+        """Its file's functions; the file is imported on first use."""
+        return cast(Family, import_module(f"{__package__}.{self.module}"))
 
     def complete(self, config: ModelConfig, path: str) -> ModelConfig:
         """Return a file's hyperparameters with what the family adds to its layers.

@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import numpy as np
+
 from llamacy.tokenizers.attributes import (
     SpacePrefix,
     read_normalizer,
@@ -29,7 +31,9 @@ from llamacy.tokenizers.vocabulary import (
 )
 
 _DEFAULTS = Defaults(add_bos=True, bos_id=1, eos_id=2, unk_id=0, infer_types=True)
-_SHORT = 0x80 - 9  # bytes of a piece from which on lengths may take two
+_END = 7  # bytes of a piece's score and type
+_SHORT = 0x80 - 2 - _END  # bytes of a text from which on lengths may take two
+_HEADS = [b"\n%c\n%c" % (2 + n + _END, n) for n in range(_SHORT)]
 
 # token types, as SentencePiece numbers them
 _NORMAL, _UNKNOWN, _CONTROL, _UNUSED, _BYTE = 1, 2, 3, 5, 6
@@ -143,18 +147,21 @@ def _model_proto(pieces: _Pieces, scores: list[float]) -> bytes:
     """Encode a SentencePiece ModelProto (sentencepiece_model.proto)."""
     n_pieces = len(pieces.texts)
     packed = struct.pack(f"<{len(scores)}f", *scores).ljust(4 * n_pieces, b"\0")
-    rows = []
-    for i, (text, kind) in enumerate(zip(pieces.texts, pieces.kinds, strict=True)):
-        data, score = text.encode(), packed[4 * i : 4 * i + 4]
-        # 1: piece, 2: score, 3: type
+    ends = np.empty((n_pieces, _END), np.uint8)  # 2: score, 3: type
+    ends[:, 0], ends[:, 5] = 0x15, 0x18
+    ends[:, 1:5] = np.frombuffer(packed, np.uint8).reshape(-1, 4)
+    ends[:, 6] = pieces.kinds
+    packed_ends = ends.tobytes()
+    parts: list[bytes] = []
+    for i, text in enumerate(pieces.texts):
+        data, end = text.encode(), packed_ends[_END * i : _END * (i + 1)]
         if (n := len(data)) < _SHORT:  # as below, without the calls
-            rows.append(b"\n%c\n%c%b\x15%b\x18%c" % (n + 9, n, data, score, kind))
-            continue
-        piece = b"%b\x15%b\x18%c" % (message(1, data), score, kind)
-        rows.append(message(1, piece))
+            parts += (_HEADS[n], data, end)
+        else:
+            parts.append(message(1, message(1, data) + end))  # 1: piece
     # model_type 3: BPE 2, byte_fallback 35
     trainer = b"\x18\x02%b%c" % (varint(35 << 3), bool(pieces.byte_ids))
     # name 1, add_dummy_prefix 3, remove_extra_whitespaces 4, escape_whitespaces 5;
     # the prefix is added by `encode_parts`, since it depends on special tokens
     normalizer = message(1, b"identity") + b"\x18\x00\x20\x00\x28\x01"
-    return b"".join(rows) + message(2, trainer) + message(3, normalizer)
+    return b"".join(parts) + message(2, trainer) + message(3, normalizer)

@@ -17,7 +17,8 @@ import llamacy
 from llamacy.model.model import Model
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.reference import ReferenceSequence
-from llamacy.sessions.file import Origin, load, save
+from llamacy.sessions.file import load, save
+from llamacy.sessions.origin import Origin
 
 PROMPT = "Once upon a time"
 GREEDY: dict[str, Any] = {"temperature": 0}
