@@ -19,7 +19,7 @@ from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch, TextBatch
+from llamacy.ops.batch import Batch, GoOn, TextBatch
 from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import NEVER
 from llamacy.results import Completion
@@ -142,7 +142,10 @@ class ScriptedExecutor:
         return ScriptedSequence(self)
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
     ) -> NDArray[np.float32]:
         assert 0 < len(batch.tokens) <= self.n_batch
         self.passes.append(len(batch.tokens))

@@ -96,6 +96,11 @@ class PagedSequence:
         """Address of the array of page addresses, for the kernels; gone pages are 0."""
         return self._pages.table
 
+    @property
+    def needs_page(self) -> bool:
+        """Whether the next token is the first of a page."""
+        return self._n_past % self.pool.page_tokens == 0
+
     def reserve(self, n_tokens: int) -> None:
         """Make room to write `n_tokens` more, in memory that no other sequence holds.
 
