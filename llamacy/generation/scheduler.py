@@ -251,8 +251,10 @@ class Scheduler:
         self, parts: list[Part], is_awaited: Callable[[], bool], started: float
     ) -> GoOn | None:
         """Return what lets the texts of a pass grow on; None if others have to wait."""
-        are_all = len(parts) == len(self._active) and not self._waiting
-        if not are_all or self._embedding or self._proposer is not None:
+        are_single = all(p.is_decode and len(p.rows.tokens) == 1 for p in parts)
+        if not are_single or len(parts) < len(self._active) or self._waiting:
+            return None
+        if self._embedding or self._proposer is not None:
             return None
 
         def go_on() -> list[int] | None:

@@ -90,11 +90,8 @@ class Sampler:
             or self._has_penalties
             or self._dry is not None
         )
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether the likeliest token is chosen, of logits as they are."""
-        return self._is_greedy and not self._changes_logits
+        # the likeliest token is chosen, of logits as they are
+        self._is_plain = self._is_greedy and not self._changes_logits
 
     def accept(self, ids: Sequence[int]) -> None:
         """Record the prompt's tokens, which penalties and processors look at."""

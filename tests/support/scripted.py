@@ -110,8 +110,10 @@ class ScriptedSequence:
 class ScriptedExecutor:
     """Continues each prompt that is a key of `script` with its value, token by token.
 
-    Its sequences can go back by `reach` tokens.
+    Its sequences can go back by `reach` tokens. A call runs up to `most_passes`.
     """
+
+    most_passes = 1
 
     def __init__(
         self, script: Mapping[str, list[int]], n_batch: int = 8, reach: int = 10**9
@@ -146,6 +148,19 @@ class ScriptedExecutor:
         batch: Batch,
         logits: NDArray[np.float32] | None = None,
         go_on: GoOn | None = None,
+    ) -> NDArray[np.float32]:
+        found = self._run(batch, logits)
+        for _ in range(1, self.most_passes):
+            tokens = go_on() if go_on is not None else None
+            if tokens is None:
+                break
+            rows = zip(tokens, batch.sequences, strict=True)
+            following = Batch.join(([token], one, "last") for token, one in rows)
+            found = self._run(following, logits)
+        return found
+
+    def _run(
+        self, batch: Batch, logits: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         assert 0 < len(batch.tokens) <= self.n_batch
         self.passes.append(len(batch.tokens))

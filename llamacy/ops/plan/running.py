@@ -144,18 +144,16 @@ class BatchRunner:
                 None if is_long is None else is_long[wanted],
                 None if angles is None else angles[wanted],
             )
-        can_go_on = (
-            go_on is not None
-            and len(parts) == len(batch.wanted) == len(batch.positions)
-            and spans is angles is None
-        )
+        is_single = len(parts) == len(batch.wanted) == len(batch.positions)
+        if not is_single or spans is not None or angles is not None:
+            go_on = None
 
         def after_pass() -> list[int] | None:
             for _, n_rows, sequence in parts:
                 sequence.advance(n_rows)
-            if can_go_on and not any(part.sequence.needs_page for part in parts):
-                return go_on()
-            return None
+            if go_on is None or any(part.sequence.needs_page for part in parts):
+                return None
+            return go_on()
 
         try:
             program.run(

@@ -180,8 +180,9 @@ class PagedSequence:
             self._n_past += n_tokens
             if self._states is not None:
                 self._states.take_over(self._n_past)
-            n_gone = self.pool.n_unseen(max(0, self._n_past - MARGIN))
-            self._pages.give_back_before(n_gone)
+            if self.pool.window is not None:
+                n_gone = self.pool.n_unseen(max(0, self._n_past - MARGIN))
+                self._pages.give_back_before(n_gone)
 
     def abandon(self) -> None:
         """Take back a pass that may have written half of its rows."""
