@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import llamacy
 from llamacy.ops.batch import Batch
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.state.kv_pages import PAGE
+from llamacy.ops.state.paged_sequence import PagedSequence
 
 PROMPTS = [1, 5, 9], list(range(1, PAGE - 5)), [7]
 
@@ -57,6 +60,6 @@ def test_only_single_rows_of_texts_go_on(plan: Plan) -> None:
     assert sequence.n_past == 3
 
 
-def joined(tokens, sequences):
+def joined(tokens: Sequence[int], sequences: Sequence[PagedSequence]) -> Batch:
     rows = zip(tokens, sequences, strict=True)
     return Batch.join(([token], sequence, "last") for token, sequence in rows)
