@@ -408,6 +408,7 @@ def test_sampling_allocates_nothing_as_large_as_the_vocabulary(options: Any) -> 
     assert peak < 64 * 1024
 
 
+@settings(deadline=None)
 @given(st.integers(2, 600), st.integers(1, 300), st.integers(0, 2**32 - 1), st.data())
 def test_the_usual_chain_draws_the_same_in_c_and_in_numpy(
     n: int, top_k: int, seed: int, data: st.DataObject
