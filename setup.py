@@ -105,6 +105,7 @@ def modules(machine: str, emulated: bool) -> list[Module]:
         Module("llamacy.ops.plan.routing"),
         Module("llamacy.kernels.cpu"),
         Module("llamacy.ops.state.kv_pages"),
+        Module("llamacy.sampling.drawing"),
         Module("llamacy.ggml.quantization.nearest_points"),
     ]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.config import Pooling
-from llamacy.ops.batch import Batch, TextBatch
+from llamacy.ops.batch import Batch, GoOn, TextBatch
 from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import SequenceState
 
@@ -47,9 +47,12 @@ class Executor(Protocol):
         """Return an empty sequence."""
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
     ) -> NDArray[np.float32]:
-        """Run one forward pass; the sequences grow by its rows.
+        """Run one forward pass, or several; the sequences grow by their rows.
 
         Parameters
         ----------
@@ -57,11 +60,13 @@ class Executor(Protocol):
             The rows, at most `n_batch`.
         logits : float32, (n_wanted, n_vocab), optional
             Where to put the result.
+        go_on : GoOn, optional
+            Called after a pass, with its logits there, if another can follow at once.
 
         Returns
         -------
         float32, (n_wanted, n_vocab)
-            Logits of the rows that are wanted.
+            Logits of the rows that are wanted, those of the last pass.
         """
 
     def embed(self, texts: TextBatch, pooling: Pooling) -> NDArray[np.float32]:

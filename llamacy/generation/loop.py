@@ -204,7 +204,7 @@ class Loop:
                 self._step.acquire()
             try:
                 # A caller whose request has ended may submit the next one at once.
-                self._scheduler.step(before_settling=self._take_census)
+                self._scheduler.step(self._take_census, self._is_woken)
             except BaseException as error:
                 _logger.exception("generation failed")
                 self._abandon(error)
@@ -227,6 +227,9 @@ class Loop:
             self._wakes.get()
         while not self._wakes.empty():  # nobody else takes any
             self._wakes.get()
+
+    def _is_woken(self) -> bool:
+        return not self._wakes.empty()
 
     def _collect(self) -> None:
         """Take the requests that were added."""

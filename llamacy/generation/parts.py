@@ -113,6 +113,21 @@ def choose_parts(
     return parts + _prefill_parts(reading, room, limits.n_scored)
 
 
+def next_tokens(
+    parts: Sequence[Part], limits: Limits, costs: RowCosts
+) -> list[int] | None:
+    """Return the next token of each text, if all texts of a pass just grow on.
+
+    None if one has ended, or has to wait, or has a draft that is worth checking.
+    """
+    requests = [part.request for part in parts]
+    if not all([request.goes_on for request in requests]):
+        return None
+    following = _decode_parts(dict.fromkeys(requests, 1), limits, costs, None)
+    tokens = [token for part in following for token in part.rows.tokens]
+    return tokens if len(tokens) == len(following) == len(parts) else None
+
+
 def _growing(requests: Sequence[AnyRequest], n_rows: int) -> dict[AnyRequest, int]:
     """Return the texts that grow in a pass of `n_rows` rows, and how many each needs.
 

@@ -1,4 +1,8 @@
-"""Forward passes: rows of several requests in, their logits out to each."""
+"""Forward passes: rows of several requests in, their logits out to each.
+
+Where texts grow alone, one pass after the other is run without the scheduler: between
+them there is little more than the choice of a token.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from llamacy.errors import OutOfMemoryError
 from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.executor import Executor
 from llamacy.generation.parts import Part
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, GoOn
 
 _logger = logging.getLogger("llamacy")
 
@@ -39,8 +43,13 @@ class Passes:
         self._costs = costs
         self._logits = np.empty((0, executor.n_vocab), np.float32)
 
-    def run(self, parts: Sequence[Part], count_waiting: Callable[[], int]) -> None:
-        """Run a pass; an error ends the requests that it is of.
+    def run(
+        self,
+        parts: Sequence[Part],
+        count_waiting: Callable[[], int],
+        next_tokens: GoOn | None = None,
+    ) -> int:
+        """Run a pass, or several; an error ends the requests that they are of.
 
         Parameters
         ----------
@@ -48,28 +57,39 @@ class Passes:
             The rows, at least one.
         count_waiting : callable
             Called for the log; counts requests that have no rows because they wait.
+        next_tokens : GoOn, optional
+            Called where another pass of the same texts can follow at once; returns the
+            token of each if nothing is to be done before it.
+
+        Returns
+        -------
+        int
+            How many passes there were.
         """
-        started = perf_counter()
+        timed = _TimedPasses(parts, count_waiting)
+
+        def go_on() -> list[int] | None:
+            timed.end_pass(self._logits)
+            tokens = None if next_tokens is None else next_tokens()
+            timed.is_over = tokens is None
+            return tokens
+
         try:
-            logits = self._forward(parts)
+            self._forward(parts, None if next_tokens is None else go_on)
         except OutOfMemoryError as error:
             if not any(map(_is_drafted, parts)):
                 _fail(parts, error)
-                return
-            self.run(list(map(_undrafted, parts)), count_waiting)
-            return
+                return timed.n_passes
+            return self.run(list(map(_undrafted, parts)), count_waiting)
         except BaseException as error:
             _fail(parts, error)
-            return
-        self._note_cost(parts, perf_counter() - started)
-        _hand_out(logits, parts)
-        ended = perf_counter()
-        for part in parts:
-            part.request.spend(started, ended, is_decode=part.is_decode)
-        if _logger.isEnabledFor(logging.DEBUG):
-            _log(parts, count_waiting(), ended - started)
+            return timed.n_passes
+        if not timed.is_over:
+            timed.end_pass(self._logits)
+        self._note_cost(parts, timed.first_seconds)
+        return timed.n_passes
 
-    def _forward(self, parts: Sequence[Part]) -> NDArray[np.float32]:
+    def _forward(self, parts: Sequence[Part], go_on: GoOn | None) -> None:
         for part in filter(_is_drafted, parts):
             part.rows.sequence.try_rows(len(part.rows.tokens))
         batch = Batch.join(part.rows for part in parts)
@@ -77,11 +97,11 @@ class Passes:
         if len(self._logits) < n_wanted:
             self._logits = np.empty((n_wanted, self._executor.n_vocab), np.float32)
         try:
-            return self._executor.forward(batch, self._logits[:n_wanted])
+            self._executor.forward(batch, self._logits[:n_wanted], go_on)
         except OutOfMemoryError:
             if not self._free_memory():
                 raise
-            return self._executor.forward(batch, self._logits[:n_wanted])
+            self._executor.forward(batch, self._logits[:n_wanted], go_on)
 
     def _note_cost(self, parts: Sequence[Part], seconds: float) -> None:
         """Note what a pass of growing texts alone has cost, if all rows were wanted."""
@@ -93,6 +113,47 @@ class Passes:
             n_rows += len(rows.tokens)
         texts = tuple([part.request.number for part in parts])
         self._costs.note(texts, len(parts), n_rows, seconds)
+
+
+class _TimedPasses:
+    """Passes of the same texts, one after the other: ended, timed, and logged.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        The rows of the first one.
+    count_waiting : callable
+        Called for the log.
+
+    Attributes
+    ----------
+    n_passes : int
+        Passes so far.
+    first_seconds : float
+        The time of the first one, before anything was chosen by it.
+    is_over : bool
+        Whether all passes that were begun have ended.
+    """
+
+    def __init__(self, parts: Sequence[Part], count_waiting: Callable[[], int]) -> None:
+        self.n_passes = 0
+        self.first_seconds = 0.0
+        self.is_over = False
+        self._parts = parts
+        self._count_waiting = count_waiting
+        self._started = perf_counter()
+
+    def end_pass(self, logits: NDArray[np.float32]) -> None:
+        """Let each request go on with its logits; note the time that it took."""
+        if not self.n_passes:
+            self.first_seconds = perf_counter() - self._started
+        self.n_passes += 1
+        _hand_out(logits, self._parts)
+        started, self._started = self._started, perf_counter()
+        for part in self._parts:
+            part.request.spend(started, self._started, is_decode=part.is_decode)
+        if _logger.isEnabledFor(logging.DEBUG):
+            _log(self._parts, self._count_waiting(), self._started - started)
 
 
 def _is_drafted(part: Part) -> bool:

@@ -240,6 +240,16 @@ class Request(Generic[GoalT_co]):
         elif self.stage is Stage.PARKED:
             self._move(self._resumes_as)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it grows, is still wanted, and its reader has not fallen behind."""
+        if self.stage is not Stage.GROWING or (mailbox := self._mailbox) is None:
+            return False
+        try:
+            return not (mailbox.is_full or self._interest.is_lost)
+        except BaseException:  # of the caller's own token, which is asked again
+            return False
+
     def begin_draft(self, most: int) -> None:
         """Draft tokens: see `Goal.begin_draft`; an error ends the request."""
         try:

@@ -20,7 +20,7 @@ from llamacy.generation.drafting.row_costs import RowCosts
 from llamacy.generation.embedding.queue import EmbeddingQueue
 from llamacy.generation.executor import Executor
 from llamacy.generation.pacing import Pacing
-from llamacy.generation.parts import Limits, choose_parts
+from llamacy.generation.parts import Limits, Part, choose_parts, next_tokens
 from llamacy.generation.passes import Passes
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.reading import NO_ADAPTERS, Reading
@@ -32,6 +32,7 @@ from llamacy.generation.sharing import (
     most_shared_soon,
 )
 from llamacy.generation.stages import Stage
+from llamacy.ops.batch import GoOn
 
 N_ACTIVE = 16
 """Most active requests, unless a scheduler is made with another number.
@@ -41,8 +42,19 @@ slow reader holds nobody up.
 """
 
 
+MOST_SECONDS = 0.02
+"""After as much time, no pass follows the one before without the scheduler.
+
+It is the most that, say, a fork of the process waits for, beside a pass.
+"""
+
+
 def _do_nothing() -> None:
     pass
+
+
+def _always() -> bool:
+    return True
 
 
 class Scheduler:
@@ -124,20 +136,28 @@ class Scheduler:
         takes = self._embedding.takes
         self._waiting.extend(one for one in requests if not takes(one))
 
-    def step(self, before_settling: Callable[[], object] = _do_nothing) -> None:
-        """Run one forward pass, and one that embeds texts, if there is any to run.
+    def step(
+        self,
+        before_settling: Callable[[], object] = _do_nothing,
+        is_awaited: Callable[[], bool] = _always,
+    ) -> None:
+        """Run a forward pass, and one that embeds texts, if there is any to run.
+
+        Short passes in which texts just grow are followed by others at once.
 
         Parameters
         ----------
         before_settling : callable
             Called once `n_unfinished` no longer counts the requests that have ended,
             before any of their callers hears of it.
+        is_awaited : callable
+            Whether something has come that no further pass is to be run before.
         """
         self._cancel_unwanted()
         for request in self._active:
             request.park_or_resume()
         self._admit()
-        self._run_pass()
+        self._run_pass(is_awaited)
         self._active += self._embedding.run_pass()
         # Waiting requests may begin like one that has just ended.
         self._admit()
@@ -209,7 +229,7 @@ class Scheduler:
         sequence.truncate(shared.n_tokens)
         request.start(sequence)
 
-    def _run_pass(self) -> None:
+    def _run_pass(self, is_awaited: Callable[[], bool]) -> None:
         requests = self._pacing.arranged(self._active)
         n_beside = self._pacing.n_beside
         parts = choose_parts(
@@ -222,8 +242,27 @@ class Scheduler:
             if len(grown) >= self._limits.n_decode:
                 self._active.sort(key=grown.__contains__)
         started = perf_counter()
-        self._passes.run(parts, self._count_waiting)
-        self._pacing.note(requests, parts, perf_counter() - started)
+        go_on = self._going_on(parts, is_awaited, started)
+        n_passes = self._passes.run(parts, self._count_waiting, go_on)
+        seconds = perf_counter() - started
+        self._pacing.note(requests, parts, seconds / max(1, n_passes))
+
+    def _going_on(
+        self, parts: list[Part], is_awaited: Callable[[], bool], started: float
+    ) -> GoOn | None:
+        """Return what lets the texts of a pass grow on; None if others have to wait."""
+        are_single = all(p.is_decode and len(p.rows.tokens) == 1 for p in parts)
+        if not are_single or len(parts) < len(self._active) or self._waiting:
+            return None
+        if self._embedding or self._proposer is not None:
+            return None
+
+        def go_on() -> list[int] | None:
+            if is_awaited() or perf_counter() - started > MOST_SECONDS:
+                return None
+            return next_tokens(parts, self._limits, self.costs)
+
+        return go_on
 
     def _count_waiting(self) -> int:
         """Count requests that wait, for a place or for another one to read."""

@@ -7,7 +7,7 @@ later passes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -20,6 +20,12 @@ from llamacy.ops.state.sequence import SequenceState
 
 Wanted: TypeAlias = Literal["last", "all", "none"] | int
 """The rows whose logits are computed; a number means that many of the last."""
+
+GoOn: TypeAlias = Callable[[], list[int] | None]
+"""Called after a pass with one row of each text, which is wanted.
+
+Returns the next token of each, of which another pass is to be run at once, or None.
+"""
 
 N_BATCH = 512
 """Most rows of a pass, unless an executor is made with another number."""

@@ -17,6 +17,7 @@ from llamacy.arguments import short
 from llamacy.errors import ArgumentError, ModelOutputError
 from llamacy.sampling import truncation
 from llamacy.sampling.constraint import Constraint
+from llamacy.sampling.drawing import MOST_KEPT, draw
 from llamacy.sampling.dry import Dry, TokenTexts
 from llamacy.sampling.largest import largest
 from llamacy.sampling.mirostat import Mirostat
@@ -73,6 +74,15 @@ class Sampler:
             and params.xtc_probability == 0
             and params.typical_p == 1
         )
+        self._has_usual_chain = (
+            0 < params.top_k <= MOST_KEPT
+            and params.temperature > 0
+            and params.dynatemp_range == 0
+            and params.xtc_probability == 0
+            and params.typical_p == 1
+            and params.top_n_sigma <= 0
+            and not params.mirostat
+        )
         self._changes_logits = bool(
             params.logits_processors
             or len(self._biased)
@@ -80,11 +90,8 @@ class Sampler:
             or self._has_penalties
             or self._dry is not None
         )
-
-    @property
-    def _is_plain(self) -> bool:
-        """Whether the likeliest token is chosen, of logits as they are."""
-        return self._is_greedy and not self._changes_logits
+        # the likeliest token is chosen, of logits as they are
+        self._is_plain = self._is_greedy and not self._changes_logits
 
     def accept(self, ids: Sequence[int]) -> None:
         """Record the prompt's tokens, which penalties and processors look at."""
@@ -165,6 +172,8 @@ class Sampler:
         likeliest = _check_finite(logits)
         if self._is_plain:
             token = likeliest
+        elif self._is_usual(logits) and not self._changes_logits:
+            token = self._draw(logits)
         else:
             # Logits far apart, or a temperature near 0, overflow to the right limits.
             with np.errstate(over="ignore", under="ignore"):
@@ -243,6 +252,8 @@ class Sampler:
         params = self.params
         if self._is_greedy:
             return int(logits.argmax())
+        if self._is_usual(logits):
+            return self._draw(logits)
         if self._mirostat is not None:
             if params.temperature == 0:
                 return int(logits.argmax())
@@ -261,6 +272,17 @@ class Sampler:
         # A sum of many small numbers may round to just below `drawn`.
         index = min(int(cumulative.searchsorted(drawn, "right")), len(ids) - 1)
         return int(ids[index])
+
+    def _is_usual(self, logits: NDArray[np.float32]) -> bool:
+        return self._has_usual_chain and self.params.top_k < len(logits)
+
+    def _draw(self, logits: NDArray[np.float32]) -> int:
+        """Draw a token by the usual chain; without XTC, one random number decides."""
+        params = self.params
+        return draw(
+            *(logits, params.top_k, params.top_p, params.min_p),
+            *(params.temperature, self._random.random()),
+        )
 
     def _candidates(self, logits: NDArray[np.float32]) -> tuple[_Ids, _Logits, float]:
         """Return the tokens that pass top-n-sigma and top-k, and their logits.

@@ -307,10 +307,10 @@ def test_a_text_that_fills_the_context_goes_on_with_drafts() -> None:
 
 def test_a_pass_without_memory_for_a_draft_is_run_without_it() -> None:
     class Small(ScriptedExecutor):
-        def forward(self, batch: Any, logits: Any = None) -> Any:
+        def forward(self, batch: Any, logits: Any = None, go_on: Any = None) -> Any:
             if len(batch.tokens) > 3:
                 raise OutOfMemoryError("no memory for rows", 1, 0)
-            return super().forward(batch, logits)
+            return super().forward(batch, logits, go_on)
 
     executor = Small({"say": Vocabulary.ids("abcdef")}, n_batch=64)
     found = scripted(executor, "say", foretelling(Vocabulary.ids("sayabcdef")))

@@ -23,7 +23,7 @@ SCRIPT = {"go": Vocabulary.ids("abc"), "long": [50] * 10**6}
 class Broken(ScriptedExecutor):
     """Runs out of memory in every pass."""
 
-    def forward(self, batch: Any, logits: Any = None) -> Any:
+    def forward(self, batch: Any, logits: Any = None, go_on: Any = None) -> Any:
         raise llamacy.OutOfMemoryError("no room", needed=2, available=1)
 
 

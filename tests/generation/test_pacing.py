@@ -15,7 +15,7 @@ from llamacy.generation.pacing import ALONE, BESIDE_SECONDS, LONG, MOST_SKIPPED
 from llamacy.generation.parts import MAX_READ_BESIDE
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.scheduler import Scheduler
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, GoOn
 from tests.support.scripted import ScriptedExecutor, Vocabulary, add, request
 
 PROMPT = "p" * 4000
@@ -35,10 +35,13 @@ class Timed(ScriptedExecutor):
         return (5 + n_rows) / 1000
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
     ) -> NDArray[np.float32]:
         self.seconds += self.cost(len(batch.tokens))
-        return super().forward(batch, logits)
+        return super().forward(batch, logits, go_on)
 
 
 @pytest.fixture
@@ -83,12 +86,15 @@ class Slowing(ScriptedExecutor):
         self._n_read = 0
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
     ) -> NDArray[np.float32]:
         n_prompt = len(batch.tokens) - len(set(batch.sequences))
         self._n_read += n_prompt
         self.taken.append(0.1 + n_prompt * self._n_read * 5e-6)
-        return super().forward(batch, logits)
+        return super().forward(batch, logits, go_on)
 
 
 def test_a_prompt_that_becomes_slower_leaves_texts_their_time_to_its_end(

@@ -9,6 +9,8 @@ from collections.abc import Hashable
 
 import pytest
 
+from llamacy.generation import scheduler as scheduling
+from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.prefix_cache import PrefixCache
 from llamacy.generation.scheduler import Scheduler
 from tests.support.scripted import ScriptedExecutor, Vocabulary, add, request
@@ -101,3 +103,74 @@ def test_nothing_is_logged_or_counted_above_debug(
     add(scheduler, request("one"))
     run(scheduler)
     assert not caplog.messages
+
+
+class TestPassesWithoutTheScheduler:
+    """Of texts that just grow, one after the other."""
+
+    @pytest.fixture
+    def executor(self, monkeypatch: pytest.MonkeyPatch) -> ScriptedExecutor:
+        monkeypatch.setattr(scheduling, "MOST_SECONDS", 10)
+        script = {"one": Vocabulary.ids("1" * 50), "two": Vocabulary.ids("2" * 50)}
+        executor = ScriptedExecutor(script, n_batch=64)
+        executor.most_passes = 1000
+        return executor
+
+    def step(self, scheduler: Scheduler, is_awaited: bool = False) -> None:
+        scheduler.step(is_awaited=lambda: is_awaited)
+
+    def test_lead_to_the_ends_of_all_texts(self, executor: ScriptedExecutor) -> None:
+        scheduler = Scheduler(executor, PrefixCache(0))
+        one, two = request("one"), request("two", max_tokens=20)
+        add(scheduler, one, two)
+        for _ in range(3):  # both read, both grow, one grows
+            self.step(scheduler)
+        assert one.is_settled and two.is_settled
+        assert one.goal.output.text == "1" * 50
+        assert two.goal.output.text == "2" * 20
+        assert executor.passes == [6] + [2] * 19 + [1] * 31
+        assert one.timings.n_generation_passes == 50
+
+    def test_end_where_something_is_awaited(self, executor: ScriptedExecutor) -> None:
+        scheduler = Scheduler(executor, PrefixCache(0))
+        one = request("one")
+        add(scheduler, one)
+        for n in range(1, 4):
+            self.step(scheduler, is_awaited=True)
+            assert one.goal.n_chosen == n
+
+    def test_end_after_a_while(
+        self, executor: ScriptedExecutor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(scheduling, "MOST_SECONDS", 0)
+        scheduler = Scheduler(executor, PrefixCache(0))
+        one = request("one")
+        add(scheduler, one)
+        for n in range(1, 4):
+            self.step(scheduler)
+            assert one.goal.n_chosen == n
+
+    def test_end_where_a_reader_is_behind(self, executor: ScriptedExecutor) -> None:
+        scheduler = Scheduler(executor, PrefixCache(0))
+        one = request("one")
+        one.submit(ThreadMailbox(n_ahead=5))
+        scheduler.add([one])
+        for _ in range(3):
+            self.step(scheduler)
+        assert one.goal.n_chosen == 4  # and one event tells of the prompt
+
+    def test_end_where_a_text_is_cancelled(self, executor: ScriptedExecutor) -> None:
+        class AfterFive:
+            n = 0
+
+            def is_set(self) -> bool:
+                self.n += 1
+                return self.n > 5
+
+        scheduler = Scheduler(executor, PrefixCache(0))
+        one = request("one", cancel=AfterFive())
+        add(scheduler, one)
+        while not scheduler.is_idle:
+            self.step(scheduler)
+        assert one.goal.finish_reason == "cancelled"
+        assert 0 < one.goal.n_chosen < 6

@@ -20,7 +20,7 @@ from llamacy.generation.scheduler import N_ACTIVE, Scheduler
 from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, GoOn
 from llamacy.ops.rope import LongTexts
 from tests.support.scripted import (
     ScriptedExecutor,
@@ -60,11 +60,14 @@ def test_no_more_prompts_at_once_than_rows() -> None:
 def test_a_failing_pass_frees_all_sequences() -> None:
     class Failing(ScriptedExecutor):
         def forward(
-            self, batch: Batch, logits: NDArray[np.float32] | None = None
+            self,
+            batch: Batch,
+            logits: NDArray[np.float32] | None = None,
+            go_on: GoOn | None = None,
         ) -> NDArray[np.float32]:
             if len(self.passes) == 2:
                 raise MemoryError("no more pages")
-            return super().forward(batch, logits)
+            return super().forward(batch, logits, go_on)
 
     executor = Failing({"a": Vocabulary.ids("xyz"), "b": Vocabulary.ids("xyz")})
     with pytest.raises(MemoryError):
@@ -175,11 +178,14 @@ def test_more_texts_than_grow_at_once_all_come_to_their_end(n_batch: int) -> Non
 def test_the_memory_of_past_texts_is_given_up_where_it_is_short() -> None:
     class Short(ScriptedExecutor):
         def forward(
-            self, batch: Batch, logits: NDArray[np.float32] | None = None
+            self,
+            batch: Batch,
+            logits: NDArray[np.float32] | None = None,
+            go_on: GoOn | None = None,
         ) -> NDArray[np.float32]:
             if self.n_open > 1:
                 raise OutOfMemoryError("no more pages")
-            return super().forward(batch, logits)
+            return super().forward(batch, logits, go_on)
 
     executor = Short({"a" * 50: Vocabulary.ids("xyz"), "b" * 50: Vocabulary.ids("uvw")})
     worker = Worker(executor, cache_bytes=100)

@@ -21,7 +21,7 @@ from llamacy.generation.request import AnyRequest, Request
 from llamacy.generation.stages import Stage
 from llamacy.generation.streams import Stream
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch
+from llamacy.ops.batch import Batch, GoOn
 from tests.support.scripted import ScriptedExecutor, Vocabulary, request
 from tests.support.waiting import wait_until
 
@@ -115,11 +115,14 @@ class Gate(ScriptedExecutor):
         self.entered, self.opened = threading.Event(), threading.Event()
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
     ) -> NDArray[np.float32]:
         self.entered.set()
         assert self.opened.wait(10)
-        return super().forward(batch, logits)
+        return super().forward(batch, logits, go_on)
 
 
 def submitted(worker: Worker, n: int) -> list[Request[Complete]]:

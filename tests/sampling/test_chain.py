@@ -406,3 +406,26 @@ def test_sampling_allocates_nothing_as_large_as_the_vocabulary(options: Any) -> 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 64 * 1024
+
+
+@settings(deadline=None)
+@given(st.integers(2, 600), st.integers(1, 300), st.integers(0, 2**32 - 1), st.data())
+def test_the_usual_chain_draws_the_same_in_c_and_in_numpy(
+    n: int, top_k: int, seed: int, data: st.DataObject
+) -> None:
+    logits = row(seed, n)
+    if data.draw(st.booleans(), "ties"):
+        logits = np.round(logits)
+    if data.draw(st.booleans(), "some are never drawn"):
+        logits[1::2] = -np.inf
+    params = SamplingParams(
+        top_k=top_k,
+        top_p=data.draw(st.sampled_from([1.0, 0.95, 0.5, 0.0])),
+        min_p=data.draw(st.sampled_from([0.0, 0.05, 0.5, 1.0])),
+        temperature=data.draw(st.sampled_from([1e-6, 0.3, 0.8, 3.0])),
+        seed=seed,
+    )
+    fast, plain = Sampler(params), Sampler(params)
+    plain._has_usual_chain = False
+    for _ in range(5):
+        assert fast.sample(logits.copy()) == plain.sample(logits.copy())

@@ -272,11 +272,11 @@ def test_a_client_that_hangs_up_ends_the_reading_of_its_prompt(
     began, left = threading.Event(), threading.Event()
     forward, departs = executor.forward, leaving.departs
 
-    def held(batch: Any, logits: Any) -> Any:
+    def held(batch: Any, logits: Any, go_on: Any) -> Any:
         n_rows.append(len(batch.tokens))
         began.set()
         assert left.wait(30)
-        return forward(batch, logits)
+        return forward(batch, logits, go_on)
 
     async def noted(receive: Any) -> None:
         await departs(receive)

@@ -19,7 +19,7 @@ from llamacy.generation.mailbox import ThreadMailbox
 from llamacy.generation.request import Request
 from llamacy.generation.scheduler import Scheduler
 from llamacy.generation.worker import Worker
-from llamacy.ops.batch import Batch, TextBatch
+from llamacy.ops.batch import Batch, GoOn, TextBatch
 from llamacy.ops.rope import LongTexts
 from llamacy.ops.state.sequence import NEVER
 from llamacy.results import Completion
@@ -110,8 +110,10 @@ class ScriptedSequence:
 class ScriptedExecutor:
     """Continues each prompt that is a key of `script` with its value, token by token.
 
-    Its sequences can go back by `reach` tokens.
+    Its sequences can go back by `reach` tokens. A call runs up to `most_passes`.
     """
+
+    most_passes = 1
 
     def __init__(
         self, script: Mapping[str, list[int]], n_batch: int = 8, reach: int = 10**9
@@ -142,7 +144,23 @@ class ScriptedExecutor:
         return ScriptedSequence(self)
 
     def forward(
-        self, batch: Batch, logits: NDArray[np.float32] | None = None
+        self,
+        batch: Batch,
+        logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
+    ) -> NDArray[np.float32]:
+        found = self._run(batch, logits)
+        for _ in range(1, self.most_passes):
+            tokens = go_on() if go_on is not None else None
+            if tokens is None:
+                break
+            rows = zip(tokens, batch.sequences, strict=True)
+            following = Batch.join(([token], one, "last") for token, one in rows)
+            found = self._run(following, logits)
+        return found
+
+    def _run(
+        self, batch: Batch, logits: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         assert 0 < len(batch.tokens) <= self.n_batch
         self.passes.append(len(batch.tokens))

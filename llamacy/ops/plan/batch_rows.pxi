@@ -48,6 +48,43 @@ cdef class WantedRows:
             self.rows.angles = &self.angles[0, 0]
 
 
+cdef class NextRows:
+    """The rows of passes that follow one of a single row for each sequence.
+
+    Parameters
+    ----------
+    tokens, positions : int32, (n_rows,)
+        Token and position of each row of that pass.
+    """
+
+    cdef int32_t[::1] tokens, positions
+
+    def __cinit__(self, const int32_t[::1] tokens, const int32_t[::1] positions):
+        self.tokens = np.array(tokens)
+        self.positions = np.array(positions)
+
+    cdef int take(self, batch* b, WantedRows of_wanted, tokens) except -1:
+        """Make a batch that of the next rows, with these tokens."""
+        cdef int i
+        for i in range(b.n_rows):
+            self.tokens[i] = tokens[i]
+            self.positions[i] += 1
+        b.tokens, b.positions = &self.tokens[0], &self.positions[0]
+        move_on(b.runs, b.n_runs)
+        if of_wanted is not None:
+            of_wanted.rows.positions = b.positions
+            move_on(of_wanted.rows.runs, of_wanted.rows.n_runs)
+        return 0
+
+
+cdef void move_on(row_run* runs, int n) noexcept:
+    """Move runs of one row to the next position of their sequences."""
+    cdef int i
+    for i in range(n):
+        runs[i].position += 1
+        runs[i].n_tokens += 1
+
+
 cdef row_run* runs_of(
     const int32_t[:, ::1] rows, const uintptr_t[::1] pages
 ) except NULL:

@@ -21,7 +21,7 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.adapters import LowRank
-from llamacy.ops.batch import N_BATCH, Batch, TextBatch
+from llamacy.ops.batch import N_BATCH, Batch, GoOn, TextBatch
 from llamacy.ops.plan.compiling import (
     CompiledPass,
     RecordedPass,
@@ -223,10 +223,11 @@ class Plan(HeldMemory, DraftingPlan):
         self,
         batch: Batch,
         logits: NDArray[np.float32] | None = None,
+        go_on: GoOn | None = None,
         *,
         seconds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float32]:
-        """Run one forward pass.
+        """Run one forward pass, and those that follow it at once.
 
         Parameters
         ----------
@@ -234,13 +235,15 @@ class Plan(HeldMemory, DraftingPlan):
             At most `n_batch` rows.
         logits : float32, (n_wanted, n_vocab), or None
             Where the logits go; None makes a new array.
+        go_on : GoOn or None
+            Called after each pass that another can follow without new pages.
         seconds : float64, (n_steps,), or None
             Receives how long each step took; they then run one after another.
 
         Returns
         -------
         float32, (n_wanted, n_vocab)
-            Logits of the batch's wanted rows.
+            Logits of the batch's wanted rows, those of the last pass.
 
         Raises
         ------
@@ -258,7 +261,7 @@ class Plan(HeldMemory, DraftingPlan):
             compiled, plain = self._open_pass(), self._plain
             runner.reserve(compiled, batch, parts)
             if plain is None or seconds is not None:
-                runner.run(compiled, batch, parts, logits, seconds)
+                runner.run(compiled, batch, parts, logits, seconds, go_on)
             else:
                 runner.run_halves(compiled, plain, batch, logits)
         return logits

@@ -13,7 +13,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.activation import halves
-from llamacy.ops.batch import Batch, check_positions
+from llamacy.ops.batch import Batch, GoOn, check_positions
 from llamacy.ops.plan.compiling import CompiledPass
 from llamacy.ops.plan.runs import Part, cut_runs, cut_spans, cut_wanted, split_parts
 from llamacy.ops.plan.runtime import WantedRows
@@ -107,6 +107,7 @@ class BatchRunner:
         parts: list[Part],
         logits: NDArray[np.float32],
         seconds: NDArray[np.float64] | None = None,
+        go_on: GoOn | None = None,
     ) -> None:
         """Run rows whose sequences have the memory for them, and count them there.
 
@@ -122,6 +123,8 @@ class BatchRunner:
             Receives the logits.
         seconds : float64, (n_steps,), or None
             Receives how long each step took.
+        go_on : GoOn or None
+            Called after each pass that another can follow without new pages.
         """
         program = compiled.program
         runs, pages = cut_runs(batch, parts, compiled.longest_run)
@@ -141,14 +144,23 @@ class BatchRunner:
                 None if is_long is None else is_long[wanted],
                 None if angles is None else angles[wanted],
             )
+        is_single = len(parts) == len(batch.wanted) == len(batch.positions)
+        if not is_single or spans is not None or angles is not None:
+            go_on = None
+
+        def after_pass() -> list[int] | None:
+            for _, n_rows, sequence in parts:
+                sequence.advance(n_rows)
+            if go_on is None or any(part.sequence.needs_page for part in parts):
+                return None
+            return go_on()
+
         try:
             program.run(
                 batch.tokens, batch.positions, batch.wanted, runs, pages, logits,
                 usable_threads(self._n_threads), seconds, is_long, angles, of_wanted,
-                spans, states, types,
+                spans, states, types, after_pass,
             )  # fmt: skip
-            for _, n_rows, sequence in parts:
-                sequence.advance(n_rows)
         except BaseException:  # Ctrl-C may have come after the pass
             for _, _, sequence in parts:
                 sequence.abandon()

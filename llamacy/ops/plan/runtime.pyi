@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -24,6 +25,7 @@ class Program(Steps):
         spans: NDArray[np.int32] | None = None,
         states: NDArray[np.uintp] | None = None,
         types: NDArray[np.int32] | None = None,
+        after_pass: Callable[[], list[int] | None] | None = None,
     ) -> None: ...
     def kernel_of(self, i: int, n_rows: int, n_wanted: int) -> str: ...
 

@@ -99,8 +99,8 @@ cdef class Program(Steps):
             double[::1] seconds=None, const uint8_t[::1] is_long=None,
             const float[:, ::1] angles=None, WantedRows of_wanted=None,
             const int32_t[:, ::1] spans=None, const uintptr_t[:, ::1] states=None,
-            const int32_t[::1] types=None):
-        """Run all steps on one batch.
+            const int32_t[::1] types=None, after_pass=None):
+        """Run all steps on one batch, and on those that follow it at once.
 
         Parameters
         ----------
@@ -134,6 +134,10 @@ cdef class Program(Steps):
         types : int32, (n_rows,), or None
             Token types of the rows, for programs that look them up, as `needs_types`
             says.
+        after_pass : callable or None
+            Called after each pass. Returns None, or a token for each row: the sequences
+            then go on with these in another pass at once. That is possible with one
+            wanted row of each sequence, whose page has room, without angles and spans.
 
         Raises
         ------
@@ -161,6 +165,7 @@ cdef class Program(Steps):
         if seconds is not None:
             moments = np.full((self.n_threads, self.n_steps + 1), np.inf)
             clock = &moments[0, 0]
+        cdef NextRows following = None
         cdef batch b
         b.n_rows = <int>tokens.shape[0]
         b.n_wanted = <int>wanted.shape[0]
@@ -183,24 +188,24 @@ cdef class Program(Steps):
         if of_wanted is not None:
             of_wanted.fill(&b)
             b.of_wanted = &of_wanted.rows
-        self.clear_lists()
         self.make_scratch()
         b.runs = runs_of(runs, pages)
         b.spans = NULL
         b.n_spans = 0
-        if spans is not None:
-            b.spans = spans_of(spans, states)
-            b.n_spans = <int>spans.shape[0]
-        b.scores = self.make_scores(&b)
-        if of_wanted is not None:
-            of_wanted.rows.scores = b.scores
-        with nogil:
-            if n_threads == 1:
-                self.work(&b, 1, 0, clock)
-            else:
-                with parallel(num_threads=n_threads):
-                    # the runtime may give fewer threads than were asked for
-                    self.work(&b, openmp.omp_get_num_threads(), threadid(), clock)
+        try:
+            if spans is not None:
+                b.spans = spans_of(spans, states)
+                b.n_spans = <int>spans.shape[0]
+            self.run_pass(&b, of_wanted, clock)
+            while after_pass is not None:
+                next_tokens = after_pass()
+                if next_tokens is None:
+                    break
+                if following is None:
+                    following = NextRows(tokens, positions)
+                following.take(&b, of_wanted, next_tokens)
+                self.run_pass(&b, of_wanted, clock)
+        finally:
             free(b.runs)
             free(b.spans)
         if seconds is not None:
@@ -222,6 +227,24 @@ cdef class Program(Steps):
         args = s.linear
         args.m = n_wanted if s.of_wanted else n_rows
         return "many rows" if self.kernels.has_many_rows(&args) else "few rows"
+
+    cdef int run_pass(
+        self, batch* b, WantedRows of_wanted, double* clock
+    ) except -1:
+        """Run all steps on the rows of a batch."""
+        cdef int n_threads = b.n_threads
+        self.clear_lists()
+        b.scores = self.make_scores(b)
+        if of_wanted is not None:
+            of_wanted.rows.scores = b.scores
+        with nogil:
+            if n_threads == 1:
+                self.work(b, 1, 0, clock)
+            else:
+                with parallel(num_threads=n_threads):
+                    # the runtime may give fewer threads than were asked for
+                    self.work(b, openmp.omp_get_num_threads(), threadid(), clock)
+        return 0
 
     cdef int clear_lists(self) except -1:
         cdef size_t size = (self.n_steps + 1) * work_list_bytes(self.n_threads)

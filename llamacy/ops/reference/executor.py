@@ -13,7 +13,7 @@ from llamacy.errors import ArgumentError, ClosedError
 from llamacy.ggml.tensor import Tensor
 from llamacy.ops.activation import halves
 from llamacy.ops.adapters import AdaptedOps, LowRank, with_saved
-from llamacy.ops.batch import N_BATCH, Batch, TextBatch
+from llamacy.ops.batch import N_BATCH, Batch, GoOn, TextBatch
 from llamacy.ops.reference.operations import ReferenceOps
 from llamacy.ops.reference.sequence import ReferenceSequence
 from llamacy.ops.rope import LongTexts, long_texts
@@ -102,8 +102,13 @@ class ReferenceExecutor:
 
     n_pages_used = n_pages_free = text_bytes = 0  # likewise
 
-    def forward(self, batch: Batch, logits: Array | None = None) -> Array:
-        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given."""
+    def forward(
+        self, batch: Batch, logits: Array | None = None, go_on: GoOn | None = None
+    ) -> Array:
+        """Run one forward pass; float32, (n_wanted, n_vocab), in `logits` if given.
+
+        No other follows at once: `go_on` is never called.
+        """
         with self._lock:
             if self._weights is None:
                 raise ClosedError("the model is closed")

@@ -48,6 +48,11 @@ class Lookahead:
         """Address of the array of page addresses, for the kernels."""
         return self._pages.table
 
+    @property
+    def needs_page(self) -> bool:
+        """Whether the next token is the first of a page."""
+        return self.n_past % self._pages.pool.page_tokens == 0
+
     def reserve(self, n_tokens: int) -> None:
         """Make room to write `n_tokens` more.
 

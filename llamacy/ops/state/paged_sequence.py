@@ -96,6 +96,11 @@ class PagedSequence:
         """Address of the array of page addresses, for the kernels; gone pages are 0."""
         return self._pages.table
 
+    @property
+    def needs_page(self) -> bool:
+        """Whether the next token is the first of a page."""
+        return self._n_past % self.pool.page_tokens == 0
+
     def reserve(self, n_tokens: int) -> None:
         """Make room to write `n_tokens` more, in memory that no other sequence holds.
 
@@ -175,8 +180,9 @@ class PagedSequence:
             self._n_past += n_tokens
             if self._states is not None:
                 self._states.take_over(self._n_past)
-            n_gone = self.pool.n_unseen(max(0, self._n_past - MARGIN))
-            self._pages.give_back_before(n_gone)
+            if self.pool.window is not None:
+                n_gone = self.pool.n_unseen(max(0, self._n_past - MARGIN))
+                self._pages.give_back_before(n_gone)
 
     def abandon(self) -> None:
         """Take back a pass that may have written half of its rows."""
