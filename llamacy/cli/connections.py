@@ -31,10 +31,11 @@ class Connection(_Base):  # type: ignore[misc]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for a request."""
-        # a response waits until the one before it is taken: a client may ask for both
-        # at once, and `resume_writing` is called only then
-        transport.set_write_buffer_limits(high=1, low=0)
         super().connection_made(transport)
+        # a response waits until the one before it is taken: a client may ask for both
+        # at once, and `resume_writing` is called only then; with TLS, whose handshake
+        # may wait to be sent, `pause_writing` may be called here and now
+        transport.set_write_buffer_limits(high=1, low=0)
         self._timer = self.loop.call_later(HEAD_SECONDS, transport.close)
 
     def data_received(self, data: bytes) -> None:
