@@ -7,6 +7,7 @@ have.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterator
 
@@ -202,8 +203,6 @@ def hint(name: str, options: Collection[str]) -> str:
     for option in meant:
         for home in _keys(HOMES, option):
             return f"give {option} to {home}"
-    import difflib  # late: most names are known
-
     if near := difflib.get_close_matches(plain, options, n=1, cutoff=0.75):
         return f"did you mean {near[0]}?"
     if not options:

@@ -11,7 +11,7 @@ import pytest
 
 import llamacy
 from llamacy.arguments import checks_options
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.prompt import PromptOptions
 from llamacy.option_names import ADVICE, HOMES, SYNONYMS, hint
 from llamacy.sampling import SamplingOptions
 

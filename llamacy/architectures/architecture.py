@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from llamacy.architectures.layers import Layers
 from llamacy.architectures.mtp import can_have_head, mtp_tensors
@@ -61,19 +60,14 @@ class Architecture:
 
     Attributes
     ----------
-    module : str
-        Name of its file in this folder.
+    family : Family
+        Its file's functions.
     is_mixture : bool
         Whether its files must declare experts.
     """
 
-    module: str
+    family: Family
     is_mixture: bool = False
-
-    @property
-    def family(self) -> Family:
-        """Its file's functions; the file is imported on first use."""
-        return cast(Family, import_module(f"{__package__}.{self.module}"))
 
     def complete(self, config: ModelConfig, path: str) -> ModelConfig:
         """Return a file's hyperparameters with what the family adds to its layers.

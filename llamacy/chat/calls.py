@@ -1,17 +1,21 @@
-"""The calls that an engine serves in a conversation: answers, whole or in pieces.
-
-A model that only continues texts does without the rest of `llamacy.chat`: a
-conversation's first call imports it.
-"""
+"""The calls that an engine serves in a conversation: answers, whole or in pieces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.messages import Messages
+from llamacy.chat.prompt import ChatPrompt, PromptMaker, PromptOptions
+from llamacy.chat.results import ChatCompletion
+from llamacy.chat.stream import (
+    AsyncChatStream,
+    ChatStream,
+    chat_completion,
+    tell_bad_calls,
+)
 from llamacy.generation.cancelling import CancelToken, check_cancel
 from llamacy.generation.completions import completion
 from llamacy.generation.engine import Engine
@@ -22,12 +26,6 @@ from llamacy.generation.prompts import Given, Kind, given
 from llamacy.generation.request import Request
 from llamacy.generation.tally import OnProgress
 from llamacy.sampling import SamplingOptions, SamplingParams
-
-if TYPE_CHECKING:
-    from llamacy.chat.messages import Messages
-    from llamacy.chat.prompt import ChatPrompt, PromptMaker
-    from llamacy.chat.results import ChatCompletion
-    from llamacy.chat.stream import AsyncChatStream, ChatStream
 
 Several: TypeAlias = "Iterable[str | Sequence[Mapping[str, Any]]]"
 """Several conversations, each a list of messages or a text."""
@@ -77,8 +75,6 @@ class Question(NamedTuple):
         source : TemplateSource
             Where the model's chat template is found.
         """
-        from llamacy.chat.prompt import PromptMaker
-
         rest: dict[str, Any] = {**self.options}
         how: Any = {name: rest.pop(name) for name in _PROMPT_OPTIONS & rest}
         params = engine.params(self.params, cast(SamplingOptions, rest))
@@ -87,7 +83,7 @@ class Question(NamedTuple):
 
     def prompt(self, engine: Engine, source: TemplateSource) -> ChatPrompt:
         """Write the conversation as a prompt."""
-        return self.maker(engine, source).make(cast("Messages", self.messages))
+        return self.maker(engine, source).make(cast(Messages, self.messages))
 
     def request(
         self, engine: Engine, source: TemplateSource
@@ -102,7 +98,7 @@ class Question(NamedTuple):
         """
         maker = self.maker(engine, source)
         maker.check_calls()
-        prompt = maker.make(cast("Messages", self.messages))
+        prompt = maker.make(cast(Messages, self.messages))
         return _request(engine, prompt, self.cancel)
 
 
@@ -201,8 +197,6 @@ def _request(
 
 def _answer(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
     """Return the answer, which is cut short if the request was cancelled."""
-    from llamacy.chat.stream import chat_completion, tell_bad_calls
-
     answer = chat_completion(completion(request), prompt)
     if answer.finish_reason != "cancelled":  # else a call may just not be complete
         tell_bad_calls(answer.bad_calls)
@@ -216,8 +210,6 @@ def stream(
     progress: OnProgress | None,
 ) -> ChatStream:
     """Start an answer, as a stream of its pieces."""
-    from llamacy.chat.stream import ChatStream
-
     request, prompt = question.request(engine, source)
     return ChatStream(engine.worker, request, prompt, progress)
 
@@ -229,8 +221,6 @@ def stream_async(
     progress: OnProgress | None,
 ) -> AsyncChatStream:
     """Return a stream for a task; it makes its request when it starts."""
-    from llamacy.chat.stream import AsyncChatStream
-
     return AsyncChatStream(
         engine.worker, lambda: question.request(engine, source), progress
     )

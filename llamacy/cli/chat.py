@@ -16,8 +16,8 @@ from llamacy.cli.text_input import BOM, check_text
 from llamacy.printable import printable
 
 if TYPE_CHECKING:
-    from llamacy.chat.options import PromptOptions
     from llamacy.chat.overflow import Overflow
+    from llamacy.chat.prompt import PromptOptions
     from llamacy.generation.streams import Stream
     from llamacy.generation.tally import OnProgress
     from llamacy.model.model import Model

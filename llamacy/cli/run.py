@@ -24,7 +24,7 @@ from llamacy.cli.sampling_options import (
 from llamacy.cli.structure_options import StructureFlags
 
 if TYPE_CHECKING:
-    from llamacy.chat.options import PromptOptions
+    from llamacy.chat.prompt import PromptOptions
     from llamacy.generation.streams import Stream
     from llamacy.model.model import Model
     from llamacy.results import Completion, TokenLogprob

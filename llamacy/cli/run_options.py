@@ -17,7 +17,7 @@ from llamacy.cli.options import ModelOption
 from llamacy.cli.text_input import check_text, model_and_text, unescape
 
 if TYPE_CHECKING:
-    from llamacy.chat.options import PromptOptions
+    from llamacy.chat.prompt import PromptOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from llamacy.arguments import checked_flag, checked_integer, short, unknown_options
 from llamacy.chat.calls import ChatOptions
 from llamacy.chat.formats import has_template
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError, LlamacyError, UnsupportedCallError
 from llamacy.jobs.rows import Row, fields_of
 from llamacy.jobs.tasks import MAX_SEED, Result, Tally, seed_of

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from llamacy.architectures import find_architecture
 from llamacy.architectures.other_tensors import merged_in_file, stacked_in_file
@@ -16,11 +16,10 @@ from llamacy.architectures.tensors import Specs
 from llamacy.arguments import checked_number, checked_path, short
 from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError
+from llamacy.formats.lora import LoraFile, Pair, check_fits
+from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.generation.reading import Reading
 from llamacy.printable import shown
-
-if TYPE_CHECKING:
-    from llamacy.formats.lora import LoraFile, Pair
 
 Lora: TypeAlias = (
     "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
@@ -148,8 +147,6 @@ def _check_invocation(file: LoraFile, config: ModelConfig, n_files: int) -> None
 
 def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
     """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
-    from llamacy.formats.lora import check_fits  # late, as in _read
-
     pairs: dict[str, Pair] = {}
     for name, pair in file.pairs.items():
         spec = merged_in_file(name, specs, pair.b.shape[-2]) or specs.get(name)
@@ -186,9 +183,6 @@ def _read(path: Path, config: ModelConfig) -> LoraFile:
 
         file = read_peft_adapter(path, config)
     else:
-        # late, too: few models are used with adapters
-        from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
-
         file = read_gguf_adapter(path)
     if file.architecture != config.architecture:
         field, found = "general.architecture", shown(file.architecture)

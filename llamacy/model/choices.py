@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 from llamacy.arguments import checks_options, short
 from llamacy.chat.calls import Question
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.prompt import PromptMaker, PromptOptions
 from llamacy.errors import ArgumentError
 from llamacy.generation import calls
 from llamacy.generation.cancelling import CancelToken
@@ -19,9 +19,6 @@ from llamacy.generation.prompts import PROMPTS, Prompt, Prompts, given
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
 from llamacy.results import Choice
-
-if TYPE_CHECKING:
-    from llamacy.chat.prompt import PromptMaker
 
 Conversation: TypeAlias = "Sequence[Mapping[str, Any]]"
 """A list of messages, which `chat` would answer."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from llamacy.arguments import checks_options
 from llamacy.chat import calls
 from llamacy.chat.calls import ChatOptions, Question
 from llamacy.chat.formats import TemplateSource
+from llamacy.chat.messages import Messages
+from llamacy.chat.stream import AsyncChatStream, ChatStream
 from llamacy.generation.cancelling import CancelToken
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
 from llamacy.sampling import SamplingParams
-
-if TYPE_CHECKING:
-    from llamacy.chat.messages import Messages
-    from llamacy.chat.stream import AsyncChatStream, ChatStream
 
 
 class ConversationStreams(Opened):

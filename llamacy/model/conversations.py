@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, overload
+from typing import Any, TypeAlias, Unpack, overload
 
 from llamacy.arguments import checks_options
 from llamacy.chat import calls
@@ -13,7 +13,9 @@ from llamacy.chat.calls import (
     Question,
     Several,
 )
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.messages import Messages
+from llamacy.chat.prompt import PromptOptions
+from llamacy.chat.results import ChatCompletion
 from llamacy.errors import LlamacyError
 from llamacy.generation.calls import run, run_async
 from llamacy.generation.cancelling import CancelToken
@@ -22,10 +24,6 @@ from llamacy.generation.prompts import given_several
 from llamacy.generation.tally import OnProgress
 from llamacy.model.conversation_streams import ConversationStreams
 from llamacy.sampling import SamplingParams
-
-if TYPE_CHECKING:
-    from llamacy.chat.messages import Messages
-    from llamacy.chat.results import ChatCompletion
 
 Params: TypeAlias = "SamplingParams | None"
 

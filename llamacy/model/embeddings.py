@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack, overload
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from llamacy.arguments import checked_flag, checks_options
 from llamacy.config import ModelConfig
 from llamacy.generation.cancelling import CancelToken
+from llamacy.generation.embedding.calls import EmbeddingCall
+from llamacy.generation.embedding.forms import VectorPooling, form_of
+from llamacy.generation.embedding.reading import Reader, prompt_of
+from llamacy.generation.embedding.vectors import Embeddings
 from llamacy.generation.jobs import Job
 from llamacy.generation.prompts import TEXTS, Prompt, Prompts, given
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
-
-if TYPE_CHECKING:
-    from llamacy.generation.embedding.calls import EmbeddingCall
-    from llamacy.generation.embedding.forms import VectorPooling
-    from llamacy.generation.embedding.vectors import Embeddings
 
 Rows: TypeAlias = "NDArray[np.float32]"
 """An embedding of each token of a text: (n_tokens, n_embd)."""
@@ -261,11 +260,6 @@ class TextEmbeddings(Opened):
         cancel: CancelToken | None,
         progress: OnProgress | None,
     ) -> EmbeddingCall:
-        # imported late: most models only continue texts
-        from llamacy.generation.embedding.calls import EmbeddingCall
-        from llamacy.generation.embedding.forms import form_of
-        from llamacy.generation.embedding.reading import Reader, prompt_of
-
         engine, config = self.engine, self.config
         form = form_of(config, pooling, dimensions, normalize)
         before, is_asked_for = prompt_of(config.embedding, prompt_name, prompt)

@@ -13,11 +13,11 @@ from llamacy.formats.expert_tensors import usual_experts
 from llamacy.formats.model_file import ModelFile
 from llamacy.ggml.tensor import MappedRows, MappedTensor, Tensor
 from llamacy.ops.batch import N_BATCH
+from llamacy.ops.reference import ReferenceExecutor
 from llamacy.system.memory import available_memory
 
 if TYPE_CHECKING:
     from llamacy.ops.plan.plan import Plan
-    from llamacy.ops.reference import ReferenceExecutor
 
 LoadedExecutor: TypeAlias = "Plan | ReferenceExecutor"
 """An executor with a model's weights in it."""
@@ -104,8 +104,6 @@ def load_executor(
     )
     draft = architecture.draft if config.has_mtp else None
     if executor == "reference":
-        from llamacy.ops.reference import ReferenceExecutor  # late, as is the plan
-
         arrays = {name: _array(each) for name, each in tensors.items()}
         return ReferenceExecutor(
             architecture.forward,
@@ -115,7 +113,7 @@ def load_executor(
             embed=architecture.embed,
             draft=draft,
         )
-    # imported late: the reference runs where nothing is compiled
+    # Imported late, because the reference runs where nothing is compiled.
     from llamacy.ops.plan.packed_weights import pack_weights, weight_bytes
     from llamacy.ops.plan.plan import Plan
 

@@ -33,7 +33,7 @@ from llamacy.model_files.opening import open_model
 from llamacy.model_files.sources import Source, find_source
 from llamacy.ops.batch import MAX_BATCH, N_BATCH
 from llamacy.ops.state.kv_pages import KV_TYPES, PAGE
-from llamacy.sessions.origin import Origin
+from llamacy.sessions.file import Origin
 from llamacy.system.memory import available_memory
 from llamacy.system.threads import checked_threads
 

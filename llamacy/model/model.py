@@ -17,6 +17,7 @@ from llamacy.generation.engine import Engine
 from llamacy.model.adapters import Adapter, AdapterSet, Lora, read_adapters
 from llamacy.model.conversations import Conversations
 from llamacy.model.embeddings import TextEmbeddings
+from llamacy.model.joining import low_ranks, saved_tensors
 from llamacy.model.likelihoods import Likelihoods
 from llamacy.model.pickling import Recipe, load_again, unpickle
 from llamacy.model.reranking import Reranking
@@ -24,14 +25,15 @@ from llamacy.model.texts import Texts
 from llamacy.model.tokens import Tokens
 from llamacy.sampling import SamplingParams
 from llamacy.sampling.file_defaults import file_defaults
-from llamacy.sessions.origin import Origin
+from llamacy.sessions.file import Origin
+from llamacy.sessions.held import HeldText
+from llamacy.sessions.session import Session
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
     from llamacy.model.draft_models import LoadedDraft
     from llamacy.model.executors import LoadedExecutor
     from llamacy.roofline.explain import Explanation
-    from llamacy.sessions.session import Session
 
 
 class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens):
@@ -225,8 +227,6 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         self._use_adapters(read_adapters(lora, self.config))
 
     def _use_adapters(self, adapters: AdapterSet) -> None:
-        from llamacy.model.joining import low_ranks, saved_tensors  # only for adapters
-
         executor = self.executor
         pairs = low_ranks(adapters, executor.shapes, executor.weight_rows)
         saved = saved_tensors(adapters, executor.shapes)
@@ -299,8 +299,6 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         ...     session.generate(temperature=0).text
         ' Paris'
         """
-        from llamacy.sessions.session import Session  # late, with zipfile for saving
-
         return Session(self.engine, self._origin)
 
     @checks_options()
@@ -337,9 +335,6 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         ...     session.generate(temperature=0).text
         ' Paris'
         """
-        from llamacy.sessions.held import HeldText
-        from llamacy.sessions.session import Session
-
         held = HeldText.load(path, self._origin, self.engine)
         return Session(self.engine, self._origin, held)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from llamacy.arguments import checked_flag, checks_options, short
 from llamacy.chat.calls import Question
 from llamacy.chat.formats import TemplateSource
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.messages import Messages
+from llamacy.chat.prompt import PromptOptions
 from llamacy.errors import ArgumentError
 from llamacy.model.opened import Opened
 from llamacy.tokenizers.base import Tokenizer
 from llamacy.tokenizers.lazy import LazyTokenizer
-
-if TYPE_CHECKING:
-    from llamacy.chat.messages import Messages
 
 
 class Tokens(Opened):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -71,8 +72,6 @@ def _advice(source: str) -> Iterator[str]:
 
 def _near_files(path: Path) -> list[str]:
     """Return files and folders of models beside `path` with names like its own."""
-    from difflib import get_close_matches  # only for errors
-
     models = {_stem(entry): entry for entry in _models_in(path.parent)}
     wanted = _stem(path.name)
     found = get_close_matches(wanted, models, _MOST, _ALIKE)

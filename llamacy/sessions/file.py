@@ -17,7 +17,7 @@ import os
 import struct
 import zipfile
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +33,6 @@ from llamacy.errors import (
 )
 from llamacy.ops.state.sequence import SavableSequence, SequenceState
 from llamacy.printable import shown
-from llamacy.sessions.origin import Origin
 from llamacy.system.whole_files import file_errors, new_file, regular_path
 
 Path = str | os.PathLike[str]
@@ -50,6 +49,34 @@ _BROKEN = (
 Both let errors of other functions through, such as that of `seek` for an offset of
 2**63, and that of `int` for a number of 5000 digits.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The circumstances that must be the same when a session is loaded.
+
+    Attributes
+    ----------
+    model : str
+        The model's fingerprint.
+    kv_type : str
+        Type of keys and values.
+    page_tokens, page_bytes : int
+        Size of a page.
+    """
+
+    model: str
+    kv_type: str
+    page_tokens: int
+    page_bytes: int
+
+    def with_adapters(self, adapters: str) -> Origin:
+        """Return the origin of sessions of the model with adapters, by fingerprint."""
+        return replace(self, model=f"{self.model}+{adapters}") if adapters else self
+
+    def of_long_text(self) -> Origin:
+        """Return the origin of sessions with keys rotated as in long texts."""
+        return replace(self, model=f"{self.model}-long")
 
 
 def save(path: Path, origin: Origin, ids: list[int], sequence: SequenceState) -> None:

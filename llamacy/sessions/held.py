@@ -9,7 +9,6 @@ from llamacy.generation.reading import NO_ADAPTERS, Reading
 from llamacy.generation.request import AnyRequest
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sessions import file as session_file
-from llamacy.sessions.origin import Origin
 
 
 class HeldText:
@@ -36,7 +35,9 @@ class HeldText:
         self.reading = reading
 
     @classmethod
-    def load(cls, path: session_file.Path, origin: Origin, engine: Engine) -> HeldText:
+    def load(
+        cls, path: session_file.Path, origin: session_file.Origin, engine: Engine
+    ) -> HeldText:
         """Read a file that `save` wrote; errors are those of `session_file.load`."""
         reading = engine.worker.reading
         origin = origin.with_adapters(reading.adapters)
@@ -51,7 +52,9 @@ class HeldText:
             raise
         return cls(ids, sequence, reading)
 
-    def save(self, path: session_file.Path, origin: Origin, engine: Engine) -> None:
+    def save(
+        self, path: session_file.Path, origin: session_file.Origin, engine: Engine
+    ) -> None:
         """Write a file; errors are those of `session_file.save`.
 
         It can be loaded with the adapters of now. Rows that were read with others are

@@ -25,7 +25,6 @@ from llamacy.results import Completion
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sessions import file as session_file
 from llamacy.sessions.held import HeldText
-from llamacy.sessions.origin import Origin
 from llamacy.system.forks import Rank, fork_lock
 
 GoalT = TypeVar("GoalT", bound=Goal)
@@ -56,7 +55,7 @@ class Session:
     def __init__(
         self,
         engine: Engine,
-        origin: Origin,
+        origin: session_file.Origin,
         held: HeldText | None = None,
     ) -> None:
         self._engine = engine

@@ -16,8 +16,17 @@ from typing import Any, Final
 from llamacy.errors import FormatError, UnsupportedError
 from llamacy.printable import shown
 from llamacy.tokenizers.base import Tokenizer
+from llamacy.tokenizers.bpe import BPETokenizer
+from llamacy.tokenizers.character_bpe import (
+    CharacterBPETokenizer,
+    WhitespaceTokenizer,
+)
 from llamacy.tokenizers.fields import Fields
 from llamacy.tokenizers.gguf_keys import check_keys
+from llamacy.tokenizers.pretokenizers import CHARACTER_PRES
+from llamacy.tokenizers.spm import SPMTokenizer
+from llamacy.tokenizers.unigram import UnigramTokenizer
+from llamacy.tokenizers.wordpiece import WordPieceTokenizer
 
 __all__ = ["TOKENIZERS", "Tokenizer", "tokenizer_from_metadata"]
 
@@ -25,56 +34,20 @@ _MODEL = "tokenizer.ggml.model"
 _PRE = "tokenizer.ggml.pre"
 
 
-# Each family's module is imported with the first vocabulary of that family.
-
-
-def _bert(fields: Fields) -> Tokenizer:
-    from llamacy.tokenizers.wordpiece import WordPieceTokenizer
-
-    return WordPieceTokenizer(fields)
-
-
-def _gemma4(fields: Fields) -> Tokenizer:
-    from llamacy.tokenizers.character_bpe import CharacterBPETokenizer
-
-    return CharacterBPETokenizer(fields)
-
-
 def _gpt2(fields: Fields) -> Tokenizer:
     """Build the tokenizer that GGUF names after GPT-2: BPE on bytes or characters."""
-    from llamacy.tokenizers.bpe import BPETokenizer
-    from llamacy.tokenizers.pretokenizers import CHARACTER_PRES
-
     if fields.text_or_none(_PRE) in CHARACTER_PRES:
-        return _gemma4(fields)
+        return CharacterBPETokenizer(fields)
     return BPETokenizer(fields)
 
 
-def _llama(fields: Fields) -> Tokenizer:
-    from llamacy.tokenizers.spm import SPMTokenizer
-
-    return SPMTokenizer(fields)
-
-
-def _t5(fields: Fields) -> Tokenizer:
-    from llamacy.tokenizers.unigram import UnigramTokenizer
-
-    return UnigramTokenizer(fields)
-
-
-def _whitespace(fields: Fields) -> Tokenizer:
-    from llamacy.tokenizers.character_bpe import WhitespaceTokenizer
-
-    return WhitespaceTokenizer(fields)
-
-
 TOKENIZERS: Final[Mapping[str, Callable[[Fields], Tokenizer]]] = {
-    "bert": _bert,
-    "gemma4": _gemma4,
+    "bert": WordPieceTokenizer,
+    "gemma4": CharacterBPETokenizer,
     "gpt2": _gpt2,
-    "llama": _llama,
-    "t5": _t5,
-    "whitespace": _whitespace,
+    "llama": SPMTokenizer,
+    "t5": UnigramTokenizer,
+    "whitespace": WhitespaceTokenizer,
 }
 """Families by their names in `tokenizer.ggml.model`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -218,8 +217,7 @@ def make_mixed(
     monkeypatch: pytest.MonkeyPatch, random_tensors: Callable[..., Tensors]
 ) -> Callable[..., Mixed]:
     """Make a model of the random family: (seed, executor)."""
-    monkeypatch.setitem(sys.modules, "llamacy.architectures.mixed", mixed_family)
-    monkeypatch.setitem(ARCHITECTURES, "mixed", Architecture("mixed"))
+    monkeypatch.setitem(ARCHITECTURES, "mixed", Architecture(mixed_family))
 
     def make(seed: int, kind: str) -> Mixed:
         config = mixed_family.random_config(seed)

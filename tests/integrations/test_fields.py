@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 import llamacy
-from llamacy.chat.options import PromptOptions
+from llamacy.chat.prompt import PromptOptions
 from llamacy.sampling import SamplingOptions
 
 pytest.importorskip("pydantic")

@@ -14,8 +14,7 @@ import pytest
 from llamacy.errors import FormatError
 from llamacy.ops.state.kv_pages import PAGE
 from llamacy.ops.state.paged_sequence import PagedSequence
-from llamacy.sessions.file import load, save
-from llamacy.sessions.origin import Origin
+from llamacy.sessions.file import Origin, load, save
 from tests.support.attention_cache import Cache
 
 if TYPE_CHECKING:

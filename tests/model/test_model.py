@@ -19,7 +19,7 @@ import pytest
 
 import llamacy
 from llamacy.model.model import Model
-from llamacy.sessions.origin import Origin
+from llamacy.sessions.file import Origin
 
 PROMPT = "Once upon a time"
 N_VOCAB = 512

@@ -17,8 +17,7 @@ import llamacy
 from llamacy.model.model import Model
 from llamacy.ops.plan.plan import Plan
 from llamacy.ops.reference import ReferenceSequence
-from llamacy.sessions.file import load, save
-from llamacy.sessions.origin import Origin
+from llamacy.sessions.file import Origin, load, save
 
 PROMPT = "Once upon a time"
 GREEDY: dict[str, Any] = {"temperature": 0}

@@ -5,20 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
 from llamacy.kernels.forking import usable_threads
+from llamacy.ops.plan.explaining import PassReport
+from llamacy.ops.plan.explaining_drafts import TimedDrafts, explain_draft
 from llamacy.ops.plan.mtp_passes import MtpPasses
 from llamacy.ops.state.lookahead import Lookahead
 from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.sequence import SequenceState
-
-if TYPE_CHECKING:
-    from llamacy.ops.plan.explaining import PassReport
 
 
 class DraftingPlan:
@@ -104,9 +103,6 @@ class DraftingPlan:
         ClosedError
             The model is closed.
         """
-        # imported late: measuring is rare
-        from llamacy.ops.plan.explaining_drafts import TimedDrafts, explain_draft
-
         with self._lock:
             compiled = self._open_mtp().compiled
         return explain_draft(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,8 @@ from llamacy.ops.plan.compiling import (
 from llamacy.ops.plan.cost import Cost
 from llamacy.ops.plan.drafting_plan import DraftingPlan
 from llamacy.ops.plan.embedding import EmbeddingPasses
+from llamacy.ops.plan.explaining import PassReport, explain_pass
+from llamacy.ops.plan.explaining_texts import explain_text
 from llamacy.ops.plan.held_memory import HeldMemory
 from llamacy.ops.plan.mtp_passes import MtpPasses
 from llamacy.ops.plan.observing import Observer
@@ -46,9 +47,6 @@ from llamacy.ops.state.paged_sequence import PagedSequence
 from llamacy.ops.state.pages import PagePool
 from llamacy.ops.vocabulary import Embed, Forward
 from llamacy.system.forks import Rank, fork_lock
-
-if TYPE_CHECKING:
-    from llamacy.ops.plan.explaining import PassReport
 
 
 class Plan(HeldMemory, DraftingPlan):
@@ -343,10 +341,6 @@ class Plan(HeldMemory, DraftingPlan):
         ClosedError
             The model is closed.
         """
-        # imported late: measuring is rare
-        from llamacy.ops.plan.explaining import explain_pass
-        from llamacy.ops.plan.explaining_texts import explain_text
-
         with self._lock:
             self._check_open()
             if self._embeddings is not None and not self.has_logits:
