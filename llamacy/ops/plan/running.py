@@ -13,7 +13,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.activation import halves
-from llamacy.ops.batch import Batch, GoOn, check_positions
+from llamacy.ops.batch import Batch, GoOn, check_positions, check_range
 from llamacy.ops.plan.compiling import CompiledPass
 from llamacy.ops.plan.runs import Part, cut_runs, cut_spans, cut_wanted, split_parts
 from llamacy.ops.plan.runtime import WantedRows
@@ -153,7 +153,10 @@ class BatchRunner:
                 sequence.advance(n_rows)
             if go_on is None or any(part.sequence.needs_page for part in parts):
                 return None
-            return go_on()
+            tokens = go_on()
+            if tokens is not None:  # checked like a batch's: they are addresses, too
+                check_range("tokens", tokens, self._config.n_vocab)
+            return tokens
 
         try:
             program.run(
