@@ -9,10 +9,14 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+import llamacy
 from llamacy.system.forks import Rank, fork_lock
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -42,6 +46,27 @@ def test_no_lock_is_held_in_a_forked_child() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_the_module_that_another_thread_was_importing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "llamacy.slowly_imported"
+    (tmp_path / "slowly_imported.py").write_text("import time\ntime.sleep(0.3)\n")
+    monkeypatch.setattr(llamacy, "__path__", [*llamacy.__path__, str(tmp_path)])
+    thread = threading.Thread(target=import_module, args=[name])
+    thread.start()
+    wait_until(lambda: name in sys.modules)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        import_module(name)
+        os._exit(0)
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    del sys.modules[name]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
