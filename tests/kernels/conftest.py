@@ -264,9 +264,9 @@ def steps(level: Level) -> Steps:
 def kv_type(request: pytest.FixtureRequest, steps: Steps) -> str:
     """Each type of a cache in turn; rounded ones where a level has bfloat16.
 
-    Elsewhere they are as the others: see `test_only_what_may_be_rounded_is`. Levels that
-    share another's code are left out: avx2_vnni differs from avx2 in dot products of
-    bytes alone, and tiles multiply only what is rounded. Scalar, by far the slowest,
+    Elsewhere they are as the others: see `test_only_what_may_be_rounded_is`. Levels
+    that share another's code are left out: avx2_vnni differs from avx2 in dot products
+    of bytes alone, and tiles multiply only what is rounded. Scalar, by far the slowest,
     has int8 caches alone, which take the most code.
     """
     kind: str = request.param
