@@ -153,10 +153,7 @@ class BatchRunner:
                 sequence.advance(n_rows)
             if go_on is None or any(part.sequence.needs_page for part in parts):
                 return None
-            tokens = go_on()
-            if tokens is not None:  # checked like a batch's: they are addresses, too
-                check_range("tokens", tokens, self._config.n_vocab)
-            return tokens
+            return self._next_tokens(go_on, parts)
 
         try:
             program.run(
@@ -168,6 +165,21 @@ class BatchRunner:
             for _, _, sequence in parts:
                 sequence.abandon()
             raise
+
+    def _next_tokens(self, go_on: GoOn, parts: list[Part]) -> list[int] | None:
+        """Return the tokens of a pass that follows, checked as a batch is."""
+        lengths = [part.sequence.n_past for part in parts]
+        tokens = go_on()
+        if tokens is None:
+            return None
+        check_range("tokens", tokens, self._config.n_vocab)
+        for part, length in zip(parts, lengths, strict=True):
+            if part.sequence.n_past != length:
+                raise ArgumentError(
+                    f"go_on: wanted a sequence still of {length} tokens, "
+                    f"found {part.sequence.n_past}"
+                )
+        return tokens
 
     def run_halves(
         self,
