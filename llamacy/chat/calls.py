@@ -22,6 +22,7 @@ from llamacy.generation.prompts import Given, Kind, given
 from llamacy.generation.request import Request
 from llamacy.generation.tally import OnProgress
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from llamacy.chat.messages import Messages
@@ -77,7 +78,8 @@ class Question(NamedTuple):
         source : TemplateSource
             Where the model's chat template is found.
         """
-        from llamacy.chat.prompt import PromptMaker
+        with importing:
+            from llamacy.chat.prompt import PromptMaker
 
         rest: dict[str, Any] = {**self.options}
         how: Any = {name: rest.pop(name) for name in _PROMPT_OPTIONS & rest}
@@ -180,7 +182,8 @@ def _request(
     constraint = None
     if prompt.wanted:
         # most answers are not held to anything
-        from llamacy.chat.constrained.constraint import constrained
+        with importing:
+            from llamacy.chat.constrained.constraint import constrained
 
         tokenizer, compiler = engine.tokenizer.get(), engine.compiler
         constraint, disabled = constrained(
@@ -201,7 +204,8 @@ def _request(
 
 def _answer(request: Request[Complete], prompt: ChatPrompt) -> ChatCompletion:
     """Return the answer, which is cut short if the request was cancelled."""
-    from llamacy.chat.stream import chat_completion, tell_bad_calls
+    with importing:
+        from llamacy.chat.stream import chat_completion, tell_bad_calls
 
     answer = chat_completion(completion(request), prompt)
     if answer.finish_reason != "cancelled":  # else a call may just not be complete
@@ -216,7 +220,8 @@ def stream(
     progress: OnProgress | None,
 ) -> ChatStream:
     """Start an answer, as a stream of its pieces."""
-    from llamacy.chat.stream import ChatStream
+    with importing:
+        from llamacy.chat.stream import ChatStream
 
     request, prompt = question.request(engine, source)
     return ChatStream(engine.worker, request, prompt, progress)
@@ -229,7 +234,8 @@ def stream_async(
     progress: OnProgress | None,
 ) -> AsyncChatStream:
     """Return a stream for a task; it makes its request when it starts."""
-    from llamacy.chat.stream import AsyncChatStream
+    with importing:
+        from llamacy.chat.stream import AsyncChatStream
 
     return AsyncChatStream(
         engine.worker, lambda: question.request(engine, source), progress

@@ -5,6 +5,8 @@ Imported when a template is first compiled, because importing Jinja takes a whil
 
 from __future__ import annotations
 
+# Jinja would import this when it first reads a string: see `system.forks.importing`.
+import encodings.unicode_escape
 import json
 from collections.abc import Iterator
 from datetime import datetime

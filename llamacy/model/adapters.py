@@ -18,6 +18,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError, FormatError
 from llamacy.generation.reading import Reading
 from llamacy.printable import shown
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from llamacy.formats.lora import LoraFile, Pair
@@ -148,7 +149,8 @@ def _check_invocation(file: LoraFile, config: ModelConfig, n_files: int) -> None
 
 def _unstacked(file: LoraFile, specs: Specs) -> LoraFile:
     """Take pairs of matrices that hold several, such as Phi-3's, apart by rows."""
-    from llamacy.formats.lora import check_fits  # late, as in _read
+    with importing:  # as in _read
+        from llamacy.formats.lora import check_fits
 
     pairs: dict[str, Pair] = {}
     for name, pair in file.pairs.items():
@@ -182,12 +184,14 @@ def _read(path: Path, config: ModelConfig) -> LoraFile:
     """Read a GGUF file, or a folder that PEFT wrote."""
     if os.path.isdir(path):
         # imported late: it takes the families of Hugging Face's folders along
-        from llamacy.formats.lora.peft import read_peft_adapter
+        with importing:
+            from llamacy.formats.lora.peft import read_peft_adapter
 
         file = read_peft_adapter(path, config)
     else:
         # late, too: few models are used with adapters
-        from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
+        with importing:
+            from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 
         file = read_gguf_adapter(path)
     if file.architecture != config.architecture:

@@ -15,6 +15,7 @@ from llamacy.generation.jobs import Job
 from llamacy.generation.prompts import TEXTS, Prompt, Prompts, given
 from llamacy.generation.tally import OnProgress
 from llamacy.model.opened import Opened
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from llamacy.generation.embedding.calls import EmbeddingCall
@@ -262,9 +263,10 @@ class TextEmbeddings(Opened):
         progress: OnProgress | None,
     ) -> EmbeddingCall:
         # imported late: most models only continue texts
-        from llamacy.generation.embedding.calls import EmbeddingCall
-        from llamacy.generation.embedding.forms import form_of
-        from llamacy.generation.embedding.reading import Reader, prompt_of
+        with importing:
+            from llamacy.generation.embedding.calls import EmbeddingCall
+            from llamacy.generation.embedding.forms import form_of
+            from llamacy.generation.embedding.reading import Reader, prompt_of
 
         engine, config = self.engine, self.config
         form = form_of(config, pooling, dimensions, normalize)

@@ -25,6 +25,7 @@ from llamacy.model.tokens import Tokens
 from llamacy.sampling import SamplingParams
 from llamacy.sampling.file_defaults import file_defaults
 from llamacy.sessions.origin import Origin
+from llamacy.system.forks import importing
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
@@ -225,7 +226,8 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         self._use_adapters(read_adapters(lora, self.config))
 
     def _use_adapters(self, adapters: AdapterSet) -> None:
-        from llamacy.model.joining import low_ranks, saved_tensors  # only for adapters
+        with importing:  # only for adapters
+            from llamacy.model.joining import low_ranks, saved_tensors
 
         executor = self.executor
         pairs = low_ranks(adapters, executor.shapes, executor.weight_rows)
@@ -299,7 +301,8 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         ...     session.generate(temperature=0).text
         ' Paris'
         """
-        from llamacy.sessions.session import Session  # late, with zipfile for saving
+        with importing:  # late, with zipfile for saving
+            from llamacy.sessions.session import Session
 
         return Session(self.engine, self._origin)
 
@@ -337,8 +340,9 @@ class Model(Texts, Conversations, Likelihoods, TextEmbeddings, Reranking, Tokens
         ...     session.generate(temperature=0).text
         ' Paris'
         """
-        from llamacy.sessions.held import HeldText
-        from llamacy.sessions.session import Session
+        with importing:
+            from llamacy.sessions.held import HeldText
+            from llamacy.sessions.session import Session
 
         held = HeldText.load(path, self._origin, self.engine)
         return Session(self.engine, self._origin, held)

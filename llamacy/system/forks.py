@@ -3,19 +3,15 @@
 A forked child has only the thread that forked. A lock held by another thread would stay
 locked forever in the child, and the state that it guards half changed. So a fork first
 acquires all these locks, in the order in which threads nest them, and releases them in
-both processes afterwards. Modules that are imported on first use have locks, too, which
-belong to Python: a fork waits for those that another thread has begun to import.
+both processes afterwards.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
 import weakref
 from enum import IntEnum
-from importlib import import_module
 from typing import Any
 
 
@@ -28,6 +24,7 @@ class Rank(IntEnum):
     STEP = 4
     PLAN = 5
     PAGES = 6
+    IMPORTS = 7
 
 
 _RLock: Any = type(threading.RLock())
@@ -66,6 +63,13 @@ _guard = threading.Lock()  # of _ranks
 _ranks: weakref.WeakKeyDictionary[threading.RLock, Rank] = weakref.WeakKeyDictionary()
 _held: list[threading.RLock] = []
 
+importing = fork_lock(Rank.IMPORTS)
+"""To hold while a call imports a module on first use.
+
+Python's own locks of modules are not released in a forked child, which would wait
+forever for a module that another thread was importing.
+"""
+
 
 def _before_fork() -> None:
     # Concurrent forks are serialised by the first lock. The guard is not held for long:
@@ -75,18 +79,6 @@ def _before_fork() -> None:
     for lock, _ in locks:
         lock.acquire()
     _held.extend(lock for lock, _ in locks)
-    _wait_for_imports()
-
-
-def _wait_for_imports() -> None:
-    """Wait until no other thread is importing a module of this package.
-
-    A forked child would wait forever for a module that is half imported.
-    """
-    for name in list(sys.modules):
-        if name.startswith("llamacy."):
-            with contextlib.suppress(Exception):  # told to the thread that imports it
-                import_module(name)
 
 
 def _after_fork() -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import llamacy
-from llamacy.system.forks import Rank, fork_lock
+from llamacy.system.forks import Rank, fork_lock, importing
 from tests.support.waiting import wait_until
 
 
@@ -53,16 +52,21 @@ def test_no_lock_is_held_in_a_forked_child() -> None:
 def test_a_forked_child_has_the_module_that_another_thread_was_importing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = "llamacy.slowly_imported"
-    (tmp_path / "slowly_imported.py").write_text("import time\ntime.sleep(0.3)\n")
-    monkeypatch.setattr(llamacy, "__path__", [*llamacy.__path__, str(tmp_path)])
-    thread = threading.Thread(target=import_module, args=[name])
+    name = "slowly_imported"
+    (tmp_path / f"{name}.py").write_text("import time\ntime.sleep(0.3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load() -> None:
+        with importing:
+            import_module(name)
+
+    thread = threading.Thread(target=load)
     thread.start()
     wait_until(lambda: name in sys.modules)
     child = os.fork()
     if child == 0:
         signal.alarm(10)
-        import_module(name)
+        load()
         os._exit(0)
     thread.join()
     assert os.waitpid(child, 0)[1] == 0
