@@ -26,6 +26,7 @@ from llamacy.generation.prompts import Given, Kind, given
 from llamacy.generation.request import Request
 from llamacy.generation.tally import OnProgress
 from llamacy.sampling import SamplingOptions, SamplingParams
+from llamacy.system.forks import importing
 
 Several: TypeAlias = "Iterable[str | Sequence[Mapping[str, Any]]]"
 """Several conversations, each a list of messages or a text."""
@@ -176,7 +177,8 @@ def _request(
     constraint = None
     if prompt.wanted:
         # most answers are not held to anything
-        from llamacy.chat.constrained.constraint import constrained
+        with importing:
+            from llamacy.chat.constrained.constraint import constrained
 
         tokenizer, compiler = engine.tokenizer.get(), engine.compiler
         constraint, disabled = constrained(

@@ -5,6 +5,7 @@ Imported when a template is first compiled, because importing Jinja takes a whil
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,6 +21,9 @@ from jinja2.utils import Namespace, pass_context
 
 from llamacy.chat import budget, growth
 from llamacy.chat.values import NoText
+
+# Jinja would import this codec with the first string, without the lock of imports.
+codecs.lookup("unicode-escape")
 
 NOT_GIVEN = ("tools", "documents")
 """Variables that pass for None where the caller gives no such list."""

@@ -18,6 +18,7 @@ from llamacy.chat.system_messages import merged, numbered
 from llamacy.chat.tools import checked_tools
 from llamacy.chat.writing import Begun, Writer
 from llamacy.errors import ArgumentError, ChatTemplateError, ContextLengthError
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from llamacy.chat.reply.reading import ReplyReader
@@ -112,7 +113,8 @@ class ChatPrompt:
     @property
     def stop_scope(self) -> StopScope | None:
         """The parts of one answer that stop strings may end; None for all."""
-        from llamacy.chat.reply.stop_scope import stop_scope
+        with importing:
+            from llamacy.chat.reply.stop_scope import stop_scope
 
         return stop_scope(self.reader, self.stop, self.params.stop or ())
 
@@ -176,7 +178,8 @@ class PromptMaker:
         self._tokenizer = tokenizer
         self._n_ctx = n_ctx
         # imported late, as below: the readers of all styles take longer than a token
-        from llamacy.chat.reply.style import reply_style
+        with importing:
+            from llamacy.chat.reply.style import reply_style
 
         self._style = reply_style(form.template, tools, tokenizer)
         if self._wanted.constrains_calls:
@@ -263,7 +266,8 @@ class PromptMaker:
 
     def _reader(self, ids: list[int], begun: Begun | None) -> ReplyReader:
         """Return the reader of the answer to a prompt."""
-        from llamacy.chat.reply.reading import ReplyReader
+        with importing:
+            from llamacy.chat.reply.reading import ReplyReader
 
         if begun is None:
             end, text = self._tokenizer.decode(ids[-_N_END:], skip_special=False), ""

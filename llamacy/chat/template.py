@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from llamacy.errors import ChatTemplateError
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -36,9 +37,10 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
         The template is invalid, fails, or rejects the messages; `TemplateStopped` if
         it tries to leave its sandbox or does not terminate.
     """
-    from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
+    with importing:
+        from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError
 
-    from llamacy.chat.environment import render_within_budget
+        from llamacy.chat.environment import render_within_budget
 
     if len(source) > _MAX_SOURCE:
         raise ChatTemplateError(
@@ -64,6 +66,7 @@ def render(source: str, name: str, values: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=16)
 def _compiled(source: str) -> Template:
-    from llamacy.chat.environment import Environment
+    with importing:
+        from llamacy.chat.environment import Environment
 
     return Environment().compiled(source)

@@ -8,6 +8,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from llamacy.system.forks import importing
+
 
 @lru_cache(maxsize=16)
 def free_variables(source: str) -> frozenset[str] | None:
@@ -23,10 +25,11 @@ def free_variables(source: str) -> frozenset[str] | None:
     frozenset of str or None
         None if the template is invalid; rendering it tells what is wrong.
     """
-    from jinja2 import meta
-    from jinja2.exceptions import TemplateError
+    with importing:
+        from jinja2 import meta
+        from jinja2.exceptions import TemplateError
 
-    from llamacy.chat.environment import NOT_GIVEN, Environment
+        from llamacy.chat.environment import NOT_GIVEN, Environment
 
     environment = Environment()  # whose own names are not the caller's to give
     for name in NOT_GIVEN:

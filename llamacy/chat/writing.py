@@ -16,6 +16,7 @@ from llamacy.chat.template import render
 from llamacy.chat.values import mapped, texts_in
 from llamacy.chat.variables import functions_of, takes_functions, takes_tools
 from llamacy.errors import ArgumentError, ChatTemplateError
+from llamacy.system.forks import importing
 
 if TYPE_CHECKING:
     from llamacy.tokenizers.base import Tokenizer
@@ -137,8 +138,9 @@ class Writer:
     ) -> tuple[str, Disguise]:
         """Return the rendered prompt, and how its messages are disguised."""
         # imported late: the readers of all styles take longer than a token
-        from llamacy.chat.reply.style import is_token
-        from llamacy.chat.written_calls import with_written_calls
+        with importing:
+            from llamacy.chat.reply.style import is_token
+            from llamacy.chat.written_calls import with_written_calls
 
         messages = fitted(self._form.template, self._beginnings.without_empty(messages))
         variables = {**self._variables, "messages": messages}

@@ -28,6 +28,7 @@ from llamacy.generation.worker import Worker
 from llamacy.ops.state.sequence import SequenceState
 from llamacy.sampling import SamplingOptions, SamplingParams
 from llamacy.sampling.constraint import Constraint
+from llamacy.system.forks import importing
 from llamacy.tokenizers.lazy import LazyTokenizer
 
 if TYPE_CHECKING:
@@ -263,7 +264,8 @@ class Engine:
         FormatError
             The model has no usable vocabulary.
         """
-        from llamacy.structured.compiling import compiler_of  # most texts need none
+        with importing:  # most texts need none
+            from llamacy.structured.compiling import compiler_of
 
         return compiler_of(self.tokenizer.get(), self.n_vocab)
 

@@ -116,7 +116,7 @@ def choose_parts(
 def next_tokens(
     parts: Sequence[Part], limits: Limits, costs: RowCosts
 ) -> list[int] | None:
-    """Return the next token of each text, if all texts of a pass just grow on.
+    """Return the next token of each text, if all texts of a pass just go on growing.
 
     None if one has ended, or has to wait, or has a draft that is worth checking.
     """

@@ -43,9 +43,9 @@ slow reader holds nobody up.
 
 
 MOST_SECONDS = 0.02
-"""After as much time, no pass follows the one before without the scheduler.
+"""Time after which no pass follows another without the scheduler.
 
-It is the most that, say, a fork of the process waits for, beside a pass.
+A fork of the process, say, waits as long for it, and for one more pass.
 """
 
 
@@ -151,7 +151,7 @@ class Scheduler:
             Called once `n_unfinished` no longer counts the requests that have ended,
             before any of their callers hears of it.
         is_awaited : callable
-            Whether something has come that no further pass is to be run before.
+            Whether something has arrived that is not to wait for another pass.
         """
         self._cancel_unwanted()
         for request in self._active:
@@ -250,7 +250,7 @@ class Scheduler:
     def _going_on(
         self, parts: list[Part], is_awaited: Callable[[], bool], started: float
     ) -> GoOn | None:
-        """Return what lets the texts of a pass grow on; None if others have to wait."""
+        """Return what lets texts go on at once; None if anything else is to be done."""
         are_single = all(p.is_decode and len(p.rows.tokens) == 1 for p in parts)
         if not are_single or len(parts) < len(self._active) or self._waiting:
             return None

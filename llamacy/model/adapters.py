@@ -20,6 +20,7 @@ from llamacy.formats.lora import LoraFile, Pair, check_fits
 from llamacy.formats.lora.gguf_adapter import read_gguf_adapter
 from llamacy.generation.reading import Reading
 from llamacy.printable import shown
+from llamacy.system.forks import importing
 
 Lora: TypeAlias = (
     "str | os.PathLike[str] | tuple[str | os.PathLike[str], float] | "
@@ -179,7 +180,8 @@ def _read(path: Path, config: ModelConfig) -> LoraFile:
     """Read a GGUF file, or a folder that PEFT wrote."""
     if os.path.isdir(path):
         # imported late: it takes the families of Hugging Face's folders along
-        from llamacy.formats.lora.peft import read_peft_adapter
+        with importing:
+            from llamacy.formats.lora.peft import read_peft_adapter
 
         file = read_peft_adapter(path, config)
     else:

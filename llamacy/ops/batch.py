@@ -24,7 +24,8 @@ Wanted: TypeAlias = Literal["last", "all", "none"] | int
 GoOn: TypeAlias = Callable[[], list[int] | None]
 """Called after a pass with one row of each text, which is wanted.
 
-Returns the next token of each, of which another pass is to be run at once, or None.
+Returns the next token of each, of which another pass is to be run at once, or None. It
+must not change the sequences of texts that go on.
 """
 
 N_BATCH = 512

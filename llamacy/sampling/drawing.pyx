@@ -5,7 +5,7 @@ of NumPy for a few candidates take 60 microseconds, and three times as long wher
 has just filled the caches with weights: as much as half of a pass of a tiny model.
 """
 
-from libc.math cimport INFINITY, exp, log
+from libc.math cimport INFINITY, exp, isfinite, log
 
 
 cdef enum:
@@ -44,6 +44,11 @@ def draw(
     -------
     int
         Id of the token.
+
+    Raises
+    ------
+    ValueError
+        Another `top_k`, or no finite logit.
     """
     if not 1 <= top_k <= min(_MOST, logits.shape[0]):
         raise ValueError(f"top_k: wanted 1 to {_MOST} tokens, found {top_k}")
@@ -52,6 +57,8 @@ def draw(
     cdef double x, total = 0, least = -INFINITY, drawn
     cdef int i, n = top_k
     keep_largest(&logits[0], logits.shape[0], kept, n)
+    if not isfinite(kept[0].logit):
+        raise ValueError(f"logits: wanted a finite one, found {kept[0].logit}")
     while kept[n - 1].logit == -INFINITY:
         n -= 1
     if top_p < 1:

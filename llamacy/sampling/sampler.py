@@ -167,7 +167,8 @@ class Sampler:
             A logit is NaN or infinite, or all are `-inf`; or that of every token that
             the model's file does not suppress is.
         ArgumentError
-            A logits processor or `logit_bias` left no finite logit to choose from.
+            A logits processor, `logit_bias` or penalties left no finite logit to choose
+            from.
         """
         likeliest = _check_finite(logits)
         if self._is_plain:
@@ -216,6 +217,8 @@ class Sampler:
                 penalise(logits, tokens, params)
             if self._dry is not None and len(tokens):
                 self._dry.penalise(logits, tokens)
+            if self._has_penalties or self._dry is not None:
+                _check_penalised(logits)
         return logits
 
     def _processed(
@@ -382,6 +385,15 @@ def _check_finite(logits: NDArray[np.float32]) -> int:
             f"{best}: the model's weights are broken"
         )
     return best
+
+
+def _check_penalised(logits: NDArray[np.float32]) -> None:
+    """Raise ArgumentError if huge penalties of huge logits left none to choose."""
+    best = logits[logits.argmax()]
+    if not math.isfinite(best):
+        raise ArgumentError(
+            f"penalties: wanted a finite logit to choose, found {best} as the largest"
+        )
 
 
 def _refuse_suppressed() -> NoReturn:

@@ -24,6 +24,7 @@ class Rank(IntEnum):
     STEP = 4
     PLAN = 5
     PAGES = 6
+    IMPORTS = 7
 
 
 _RLock: Any = type(threading.RLock())
@@ -61,6 +62,13 @@ def fork_lock(rank: Rank) -> threading.RLock:
 _guard = threading.Lock()  # of _ranks
 _ranks: weakref.WeakKeyDictionary[threading.RLock, Rank] = weakref.WeakKeyDictionary()
 _held: list[threading.RLock] = []
+
+importing = fork_lock(Rank.IMPORTS)
+"""To hold while a call imports a module on first use.
+
+Python's own locks of modules are not released in a forked child, which would wait
+forever for a module that another thread was importing.
+"""
 
 
 def _before_fork() -> None:

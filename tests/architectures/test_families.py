@@ -76,8 +76,16 @@ def logits(path: Path, kind: Any, is_long: bool = True, **options: Any) -> Array
     sequence = executor.new_sequence()
     sequence.n_long = int(is_long)
     parts = [executor.forward(Batch.of(ids[:N_PROMPT], sequence, "all"))]
-    for token in ids[N_PROMPT:]:
-        parts.append(executor.forward(Batch.of([token], sequence)))
+    rest, row = iter(ids[N_PROMPT:]), np.empty((1, n_vocab), np.float32)
+
+    def go_on() -> list[int] | None:
+        parts.append(row.copy())
+        return [token] if (token := next(rest, None)) is not None else None
+
+    for token in rest:
+        executor.forward(Batch.of([token], sequence), row, go_on)
+        if N_PROMPT + len(parts) - 1 < sequence.n_past:  # nothing could follow at once
+            parts.append(row.copy())
     return np.concatenate(parts)
 
 

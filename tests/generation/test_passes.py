@@ -174,3 +174,12 @@ class TestPassesWithoutTheScheduler:
             self.step(scheduler)
         assert one.goal.finish_reason == "cancelled"
         assert 0 < one.goal.n_chosen < 6
+
+    def test_end_where_room_is_made(self, executor: ScriptedExecutor) -> None:
+        scheduler = Scheduler(executor, PrefixCache(0))
+        # all that stays but the last token was at the beginning, too
+        one = request("one", n_ctx=9, make_room=lambda _: Vocabulary.ids("one1"))
+        add(scheduler, one)
+        for n_chosen in (1, 6, 7, 11):  # read, full, read again, full
+            self.step(scheduler)
+            assert one.goal.n_chosen == n_chosen

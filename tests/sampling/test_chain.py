@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from llamacy.errors import ArgumentError
 from llamacy.sampling import Sampler, SamplingParams
+from llamacy.sampling.drawing import draw
 from llamacy.sampling.dry import Dry
 from llamacy.sampling.logprobs import token_logprob
 
@@ -429,3 +430,21 @@ def test_the_usual_chain_draws_the_same_in_c_and_in_numpy(
     plain._has_usual_chain = False
     for _ in range(5):
         assert fast.sample(logits.copy()) == plain.sample(logits.copy())
+
+
+@pytest.mark.parametrize("options", [{"top_k": 1}, {"top_k": 0}, {"temperature": 0}])
+@pytest.mark.parametrize("penalty", [1e30, 1e-30])
+def test_penalties_that_leave_no_finite_logit_are_an_error(
+    options: Any, penalty: float
+) -> None:
+    logits = np.array([1e9, 2e9], np.float32) * (-1 if penalty > 1 else 1)
+    sampler = Sampler(SamplingParams(repeat_penalty=penalty, **options))
+    sampler.accept([0, 1])
+    with pytest.raises(ArgumentError, match="penalties: wanted a finite"):
+        sampler.sample(logits)
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
+def test_nothing_is_drawn_from_logits_of_which_none_is_finite(value: float) -> None:
+    with pytest.raises(ValueError, match="wanted a finite one"):
+        draw(np.full(5, value, np.float32), 3, 0.9, 0.1, 0.8, 0.5)

@@ -9,10 +9,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
-from llamacy.system.forks import Rank, fork_lock
+from llamacy.system.forks import Rank, fork_lock, importing
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -42,6 +45,32 @@ def test_no_lock_is_held_in_a_forked_child() -> None:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_the_module_that_another_thread_was_importing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "slowly_imported"
+    (tmp_path / f"{name}.py").write_text("import time\ntime.sleep(0.3)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load() -> None:
+        with importing:
+            import_module(name)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    wait_until(lambda: name in sys.modules)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        load()
+        os._exit(0)
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    del sys.modules[name]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -232,6 +232,8 @@ class Complete(Goal):
         """The stage after a token was chosen: reading where room was made for more."""
         if self.finish_reason is not None:
             return Stage.ENDED
+        if not self.is_decoding:  # even if a single token is left to be read
+            return Stage.READING
         is_last = self.context.n_past == len(self.context.ids) - 1
         return Stage.GROWING if is_last else Stage.READING
 

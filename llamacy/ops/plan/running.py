@@ -13,7 +13,7 @@ from llamacy.config import ModelConfig
 from llamacy.errors import ArgumentError
 from llamacy.kernels.forking import usable_threads
 from llamacy.ops.activation import halves
-from llamacy.ops.batch import Batch, GoOn, check_positions
+from llamacy.ops.batch import Batch, GoOn, check_positions, check_range
 from llamacy.ops.plan.compiling import CompiledPass
 from llamacy.ops.plan.runs import Part, cut_runs, cut_spans, cut_wanted, split_parts
 from llamacy.ops.plan.runtime import WantedRows
@@ -153,7 +153,7 @@ class BatchRunner:
                 sequence.advance(n_rows)
             if go_on is None or any(part.sequence.needs_page for part in parts):
                 return None
-            return go_on()
+            return self._next_tokens(go_on, parts)
 
         try:
             program.run(
@@ -165,6 +165,21 @@ class BatchRunner:
             for _, _, sequence in parts:
                 sequence.abandon()
             raise
+
+    def _next_tokens(self, go_on: GoOn, parts: list[Part]) -> list[int] | None:
+        """Return the tokens of a pass that follows, checked as a batch is."""
+        lengths = [part.sequence.n_past for part in parts]
+        tokens = go_on()
+        if tokens is None:
+            return None
+        check_range("tokens", tokens, self._config.n_vocab)
+        for part, length in zip(parts, lengths, strict=True):
+            if part.sequence.n_past != length:
+                raise ArgumentError(
+                    f"go_on: wanted a sequence still of {length} tokens, "
+                    f"found {part.sequence.n_past}"
+                )
+        return tokens
 
     def run_halves(
         self,

@@ -60,6 +60,28 @@ def test_only_single_rows_of_texts_go_on(plan: Plan) -> None:
     assert sequence.n_past == 3
 
 
+@pytest.mark.parametrize("token", [-1, 10**6])
+def test_a_token_that_is_not_in_the_vocabulary_is_refused(
+    plan: Plan, token: int
+) -> None:
+    sequence = plan.new_sequence()
+    with pytest.raises(llamacy.ArgumentError, match=f"tokens: wanted .* {token}"):
+        plan.forward(Batch.of([1], sequence), None, lambda: [token])
+    assert sequence.n_past == 1
+
+
+def test_a_sequence_that_was_changed_in_between_is_refused(plan: Plan) -> None:
+    sequence = plan.new_sequence()
+    plan.forward(Batch.of([1, 2, 3], sequence))
+
+    def go_on() -> list[int]:
+        sequence.truncate(2)
+        return [4]
+
+    with pytest.raises(llamacy.ArgumentError, match="still of 4 tokens, found 2"):
+        plan.forward(Batch.of([1], sequence), None, go_on)
+
+
 def joined(tokens: Sequence[int], sequences: Sequence[PagedSequence]) -> Batch:
     rows = zip(tokens, sequences, strict=True)
     return Batch.join(([token], sequence, "last") for token, sequence in rows)
