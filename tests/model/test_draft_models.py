@@ -151,9 +151,9 @@ def test_a_long_prompt_is_read_in_parts_and_once_for_all_samples(
         n_rows: list[int] = []
         forward = executor.forward
 
-        def counted(batch: Any, logits: Any = None) -> Any:
+        def counted(batch: Any, logits: Any = None, go_on: Any = None) -> Any:
             n_rows.append(len(batch.tokens))
-            return forward(batch, logits)
+            return forward(batch, logits, go_on)
 
         executor.forward = counted  # type: ignore[method-assign]
         found = model.generate(prompt, n=3, **options)
