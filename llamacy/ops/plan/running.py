@@ -137,12 +137,8 @@ class BatchRunner:
             spans, states = cut_spans(parts)
         of_wanted = None
         if program.needs_wanted:
-            wanted = batch.wanted
-            of_wanted = WantedRows(
-                batch.positions[wanted],
-                *cut_wanted(batch, parts, compiled.longest_run),
-                None if is_long is None else is_long[wanted],
-                None if angles is None else angles[wanted],
+            of_wanted = _wanted_rows(
+                batch, cut_wanted(batch, parts, compiled.longest_run), is_long, angles
             )
         is_single = len(parts) == len(batch.wanted) == len(batch.positions)
         if not is_single or spans is not None or angles is not None:
@@ -209,3 +205,19 @@ class BatchRunner:
         if not self._long_texts.is_dynamic:
             return (n_long != 0).astype(np.uint8), None
         return None, dynamic_angles(self._config.rope, batch.positions, n_long)
+
+
+def _wanted_rows(
+    batch: Batch,
+    cut: tuple[NDArray[np.int32], NDArray[np.uintp]],
+    is_long: NDArray[np.uint8] | None,
+    angles: NDArray[np.float32] | None,
+) -> WantedRows:
+    """Return the wanted rows of a batch, cut into runs, and what rotates them."""
+    wanted = batch.wanted
+    return WantedRows(
+        batch.positions[wanted],
+        *cut,
+        None if is_long is None else is_long[wanted],
+        None if angles is None else angles[wanted],
+    )
