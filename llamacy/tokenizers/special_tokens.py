@@ -56,7 +56,10 @@ class SpecialTokens:
         self.in_words = normalized if self._attributes.marks_words else frozenset()
         self._all = [(tokens[i], i) for i in special if i not in normalized]
         self._always = [(tokens[i], i) for i in always if i not in normalized]
-        self._normalized = [(normalize(tokens[i]), i) for i in normalized]
+        # Of tokens with one form the first is found: the library leaves that to chance.
+        # Of some, such as control characters, a character map leaves nothing to find.
+        forms = {normalize(tokens[i]): i for i in sorted(normalized, reverse=True)}
+        self._normalized = [(form, i) for form, i in forms.items() if form]
 
         self.markers = tuple(
             tokens[i]

@@ -174,6 +174,14 @@ def test_a_byte_level_vocabulary_gives_the_librarys_ids(
     assert ids == library.encode(text, add_special_tokens=False).ids
 
 
+def test_of_tokens_with_one_normal_form_the_first_is_found(tmp_path: Path) -> None:
+    added = [flagged("\ufb01", "normalized"), flagged("fi", "normalized")]
+    parts = BYTE_LEVEL[2] | {"normalizer": {"type": "NFKC"}}
+    got, library = load(tmp_path, whole(byte_level(), parts, added))
+    first = library.token_to_id("\ufb01")
+    assert got.encode("fi \ufb01", add_bos=False)[::2] == [first, first]
+
+
 def test_a_part_of_a_word_is_not_an_added_token_of_words(tmp_path: Path) -> None:
     split = {"pattern": {"Regex": LLAMA_3}, "behavior": "Isolated", "invert": False}
     to_bytes = byte_steps(prefix=False) | {"use_regex": False}
