@@ -4,8 +4,7 @@
 # which is what SentencePiece vocabularies use, "ﬁ" (one character) and "fi" are such
 # tokens, as are half-width and full-width forms.
 #
-# Both are looked for by one search of many texts. The search is built from a hash map,
-# whose order is random, and the last of two equal texts stands. Nothing is said about it.
+# Within a process it is always the same one. Nothing is said about it.
 #
 # The ids of "fi", of the same file loaded by 40 processes. Seen:
 #   [1] [2]
